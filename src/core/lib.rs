@@ -1,1 +1,13 @@
+//! The pure core of Zorilla: what decides, without sockets, files, clocks, threads or randomness.
+//!
+//! Whatever could differ between two members that are fed the same events comes in as an argument:
+//! time, zxids, session ids. In reading order:
+//!
+//! - [`ids`]: numbers that only live inside a server
+//! - [`tree`]: znodes; `prepare(request) -> Txn`, `apply(txn) -> effects`, `read(request) -> reply`
+//! - [`auth`]: identities, ACL checks and fix-up, the built-in schemes
+#![warn(missing_docs)]
 
+pub mod auth;
+pub mod ids;
+pub mod tree;

@@ -1,0 +1,33 @@
+//! The znode tree: the committed state in memory over a cold store, what outstanding proposals will
+//! make of it, and the reads.
+
+pub mod cold;
+pub mod znode;
+
+pub use cold::{Checkpoint, ColdNodes, Miss, StoreError};
+pub use znode::{Owner, Znode};
+
+use std::sync::Arc;
+
+/// What the tree in memory knows of a path.
+#[derive(Debug)]
+pub enum Lookup<'a> {
+    /// It exists.
+    Hit(&'a Arc<Znode>),
+    /// It does not exist.
+    Absent,
+    /// Memory cannot tell: the cold store has to be asked ([`Miss::Node`]), then try again.
+    Cold,
+}
+
+/// Committed state, as far as preparing a request needs it.
+pub trait Committed {
+    /// The znode at `path`. The empty path is the root, too.
+    fn lookup(&self, path: &str) -> Lookup<'_>;
+    /// The digest of the whole tree.
+    fn digest(&self) -> i64;
+    /// The ephemerals of a session, in any order.
+    fn ephemerals(&self, session: zorilla_protocol::SessionId) -> Vec<Arc<str>>;
+    /// The deepest path with a registered quota that is `path` or above it; never `/`.
+    fn quota_root(&self, path: &str) -> Option<Arc<str>>;
+}
