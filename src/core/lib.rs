@@ -5,9 +5,13 @@
 //!
 //! - [`ids`]: numbers that only live inside a server
 //! - [`tree`]: znodes; `prepare(request) -> Txn`, `apply(txn) -> effects`, `read(request) -> reply`
+//! - [`pipeline`]: the order of one connection's replies
+//! - [`zab`]: where proposals become commits
 //! - [`auth`]: identities, ACL checks and fix-up, the built-in schemes
 #![warn(missing_docs)]
 
 pub mod auth;
 pub mod ids;
+pub mod pipeline;
 pub mod tree;
+pub mod zab;

@@ -1,0 +1,203 @@
+//! Who may proceed: the order of one connection's replies.
+//!
+//! Requests of a connection are answered strictly in order. A write's answer is known when its txn
+//! is applied; a read behind an unfinished write of the same connection is parked until its turn, so
+//! that it sees that write. Events go straight into the bytes that leave next, which is why a client
+//! sees an event before anything newer (Java: `CommitProcessor`).
+
+use bytes::BytesMut;
+use std::collections::VecDeque;
+
+/// The replies of one connection, in their final order. `J` is a parked request.
+#[derive(Debug)]
+pub struct Replies<J> {
+    /// What leaves next.
+    ready: BytesMut,
+    /// Requests that are not in `ready` yet, oldest first.
+    waiting: VecDeque<Waiting<J>>,
+    /// The number of the first waiting request.
+    first: u64,
+}
+
+#[derive(Debug)]
+enum Waiting<J> {
+    /// A write on its way through the pipeline.
+    Unfinished,
+    /// A write that was overtaken by nothing but has to wait for an older request.
+    Finished(BytesMut),
+    /// To be carried out when everything in front of it is answered.
+    Parked(J),
+}
+
+impl<J> Default for Replies<J> {
+    fn default() -> Self {
+        Replies { ready: BytesMut::new(), waiting: VecDeque::new(), first: 0 }
+    }
+}
+
+impl<J> Replies<J> {
+    /// Whether a read may be answered right away.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Requests that are not answered yet.
+    pub fn outstanding(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What leaves next. Events are appended here at any time; replies only while the connection is
+    /// [idle](Self::is_idle) or as the output of a job from [`Self::next_job`].
+    pub fn ready(&mut self) -> &mut BytesMut {
+        &mut self.ready
+    }
+
+    /// Bytes held for the client.
+    pub fn bytes(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Keeps a place for the answer of a write; the number is told back by [`Self::finish`].
+    pub fn begin_write(&mut self) -> u64 {
+        self.waiting.push_back(Waiting::Unfinished);
+        self.first + self.waiting.len() as u64 - 1
+    }
+
+    /// Parks a request behind what is unfinished.
+    pub fn park(&mut self, job: J) {
+        self.waiting.push_back(Waiting::Parked(job));
+    }
+
+    /// The answer of a write: `put` appends its bytes. Returns whether there is something new for the
+    /// connection to do: bytes to send or a parked request whose turn has come.
+    pub fn finish(&mut self, number: u64, put: impl FnOnce(&mut BytesMut)) -> bool {
+        if number == self.first && !self.waiting.is_empty() {
+            put(&mut self.ready);
+            self.pop();
+            self.release();
+            return true;
+        }
+        let place = number.checked_sub(self.first).and_then(|at| self.waiting.get_mut(at as usize));
+        if let Some(place @ Waiting::Unfinished) = place {
+            let mut bytes = BytesMut::new();
+            put(&mut bytes);
+            *place = Waiting::Finished(bytes);
+        }
+        false
+    }
+
+    /// A parked request whose turn has come. Its reply is appended to [`Self::ready`] before the next
+    /// call.
+    pub fn next_job(&mut self) -> Option<J> {
+        self.release();
+        match self.waiting.front() {
+            Some(Waiting::Parked(_)) => match self.pop() {
+                Some(Waiting::Parked(job)) => Some(job),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether [`Self::next_job`] would give one.
+    pub fn has_job(&self) -> bool {
+        matches!(self.waiting.front(), Some(Waiting::Parked(_)))
+    }
+
+    /// Puts a job back whose turn has come but which could not be carried out yet.
+    pub fn put_back(&mut self, job: J) {
+        self.waiting.push_front(Waiting::Parked(job));
+        self.first -= 1;
+    }
+
+    fn pop(&mut self) -> Option<Waiting<J>> {
+        let popped = self.waiting.pop_front();
+        self.first += u64::from(popped.is_some());
+        popped
+    }
+
+    /// Moves finished writes at the front to where they leave.
+    fn release(&mut self) {
+        while let Some(Waiting::Finished(bytes)) = self.waiting.front() {
+            self.ready.extend_from_slice(bytes);
+            self.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(replies: &mut Replies<u8>) -> String {
+        String::from_utf8(replies.ready().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn answers_leave_in_request_order() {
+        let mut replies = Replies::default();
+        let a = replies.begin_write();
+        replies.park(b'b');
+        let c = replies.begin_write();
+        let d = replies.begin_write();
+        replies.park(b'e');
+        assert!(!replies.finish(d, |out| out.extend_from_slice(b"d")));
+        assert!(!replies.finish(c, |out| out.extend_from_slice(b"c")));
+        assert_eq!(replies.next_job(), None, "a read may not pass the connection's own write");
+        assert!(replies.finish(a, |out| out.extend_from_slice(b"a")));
+        assert_eq!(text(&mut replies), "a", "the write behind the parked read waits for it");
+        let job = replies.next_job().unwrap();
+        replies.put_back(job);
+        let job = replies.next_job().unwrap();
+        replies.ready().extend_from_slice(&[job]);
+        let job = replies.next_job().unwrap();
+        replies.ready().extend_from_slice(&[job]);
+        assert_eq!(text(&mut replies), "abcde");
+        assert!(replies.is_idle());
+    }
+
+    #[test]
+    fn an_event_overtakes_waiting_replies_but_not_sent_ones() {
+        let mut replies: Replies<u8> = Replies::default();
+        replies.ready().extend_from_slice(b"1");
+        let write = replies.begin_write();
+        replies.ready().extend_from_slice(b"E");
+        replies.finish(write, |out| out.extend_from_slice(b"2"));
+        assert_eq!(text(&mut replies), "1E2");
+    }
+
+    #[test]
+    fn any_order_of_completion_gives_the_same_bytes() {
+        for seed in 0_u32..200 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+            let mut random = move |below: u32| {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                state % below
+            };
+            let mut replies = Replies::default();
+            let mut unfinished = Vec::new();
+            let mut expected = Vec::new();
+            for name in b'A'..=b'Z' {
+                expected.push(name);
+                if random(2) == 0 {
+                    unfinished.push((replies.begin_write(), name));
+                } else {
+                    replies.park(name);
+                }
+            }
+            loop {
+                while let Some(job) = replies.next_job() {
+                    replies.ready().extend_from_slice(&[job]);
+                }
+                if unfinished.is_empty() {
+                    break;
+                }
+                let (number, name) = unfinished.swap_remove(random(unfinished.len() as u32) as usize);
+                replies.finish(number, |out| out.extend_from_slice(&[name]));
+            }
+            assert_eq!(replies.ready().to_vec(), expected, "seed {seed}");
+        }
+    }
+}
