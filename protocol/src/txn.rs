@@ -27,6 +27,8 @@ records! {
     CreateSessionTxn { time_out_ms: i32 }
     CloseSessionTxn { paths_to_delete: Vec<String> }
     ErrorTxn { err: i32 }
+    /// The first 16 bytes of a log file (magic `ZKLG`) and of a snapshot file (`ZKSN`).
+    FileHeader { magic: i32, version: i32, dbid: i64 }
     /// In the schema, never sent.
     SetMaxChildrenTxn { path: Option<String>, max: i32 }
 }
@@ -168,6 +170,9 @@ impl SubTxn {
         match self.kind {
             // Nesting is not in the format; refusing it bounds the recursion.
             14 => Err(Malformed::Type(14)),
+            // Apache's leader renames the operations of a failed multi to errors when it applies them and
+            // keeps their bodies; learners that catch up get them so. Undone means result 0.
+            -1 if self.data.len() != size_of::<i32>() => Ok(Txn::Error(ErrorTxn { err: 0 })),
             kind => Txn::get(kind, &mut Reader::new(&self.data)),
         }
     }
