@@ -1,1 +1,4 @@
+//! Tools and harnesses that hold Zorilla against real clients and Apache ZooKeeper.
 
+pub mod limit;
+pub mod load;
