@@ -7,6 +7,7 @@
 //! - [`tree`]: znodes; `prepare(request) -> Txn`, `apply(txn) -> effects`, `read(request) -> reply`
 //! - [`pipeline`]: the order of one connection's replies
 //! - [`zab`]: where proposals become commits
+//! - [`session`]: who has a session, and until when
 //! - [`watch`]: who watches what, and who hears of a change
 //! - [`auth`]: identities, ACL checks and fix-up, the built-in schemes
 #![warn(missing_docs)]
@@ -15,6 +16,7 @@ pub mod auth;
 pub mod hash;
 pub mod ids;
 pub mod pipeline;
+pub mod session;
 pub mod tree;
 pub mod watch;
 pub mod zab;
