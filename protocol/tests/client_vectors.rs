@@ -15,10 +15,24 @@ use zorilla_protocol::records::{ReplyHeader, RequestHeader, WatcherEvent};
 /// Where a null has no meaning to a server, reading it is an error on purpose (Apache's server answers
 /// these with MARSHALLINGERROR as well): a null path or name, or a null list of watches.
 const NULL_REFUSED: [&str; 18] = [
-    "CreateRequest", "CreateTTLRequest", "CreateResponse", "Create2Response", "DeleteRequest", "CheckVersionRequest",
-    "ExistsRequest", "GetDataRequest", "GetACLRequest", "GetChildrenRequest", "GetChildren2Request",
-    "GetAllChildrenNumberRequest", "SetWatches", "SetWatches2", "GetChildrenResponse", "GetChildren2Response",
-    "GetEphemeralsResponse", "CloseSessionTxn",
+    "CreateRequest",
+    "CreateTTLRequest",
+    "CreateResponse",
+    "Create2Response",
+    "DeleteRequest",
+    "CheckVersionRequest",
+    "ExistsRequest",
+    "GetDataRequest",
+    "GetACLRequest",
+    "GetChildrenRequest",
+    "GetChildren2Request",
+    "GetAllChildrenNumberRequest",
+    "SetWatches",
+    "SetWatches2",
+    "GetChildrenResponse",
+    "GetChildren2Response",
+    "GetEphemeralsResponse",
+    "CloseSessionTxn",
 ];
 
 /// Whether a null stands where one of [`NULL_REFUSED`] may not have it: anywhere but in data and ACLs.
@@ -138,8 +152,7 @@ fn check_frame(vector: &Vector) {
             header.show().json()
         }
         "notification" | "notification-from-setWatches" => {
-            let (header, event): (ReplyHeader, WatcherEvent) =
-                (Jute::get(&mut r).unwrap(), Jute::get(&mut r).unwrap());
+            let (header, event): (ReplyHeader, WatcherEvent) = (Jute::get(&mut r).unwrap(), Jute::get(&mut r).unwrap());
             put_frame(&mut again, |out| {
                 header.put(out);
                 event.put(out);

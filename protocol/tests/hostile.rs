@@ -36,7 +36,8 @@ fn every_prefix_is_refused_or_an_older_form() {
                 Err(_) => refused += 1,
                 Ok(read) => {
                     // 40-byte notifications end in a number that nobody reads.
-                    let older = SHORTER_FORMS.contains(&vector.record.as_str()) || vector.record == "Notification/40-byte";
+                    let older =
+                        SHORTER_FORMS.contains(&vector.record.as_str()) || vector.record == "Notification/40-byte";
                     assert!(older, "{}", name());
                     assert!(read.position <= length, "{}", name());
                 }

@@ -56,7 +56,8 @@ fn check_plain(vector: &Vector) {
 fn assert_described(vector: &Vector, shown: &Shown) {
     let (shown, expected) = (shown.csv(), text(vector));
     // Behind these remarks the text has nothing that could be told from them.
-    let remarked = expected.strip_suffix(shown.as_str()).is_some_and(|remark| remark.is_empty() || remark.ends_with(' '));
+    let remarked =
+        expected.strip_suffix(shown.as_str()).is_some_and(|remark| remark.is_empty() || remark.ends_with(' '));
     assert!(remarked, "{}: read as {shown}", vector.name());
 }
 

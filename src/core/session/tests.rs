@@ -10,7 +10,9 @@ fn silent(_: SessionId) -> Option<i64> {
 
 #[test]
 fn a_silent_session_dies_between_its_timeout_and_a_tick_later() {
-    for (now, timeout, due) in [(0, 4000, 6000), (1, 4000, 6000), (1999, 4000, 6000), (2000, 4000, 8000), (500, 5000, 6000)] {
+    for (now, timeout, due) in
+        [(0, 4000, 6000), (1, 4000, 6000), (1999, 4000, 6000), (2000, 4000, 8000), (500, 5000, 6000)]
+    {
         let mut tracker = SessionTracker::new(TICK);
         tracker.add(S, timeout, now);
         assert_eq!(tracker.next_deadline(), Some(due), "added at {now} with {timeout}");

@@ -28,7 +28,13 @@ impl WatcherList {
     pub fn get(&self, conn: ConnId) -> Modes {
         match self {
             WatcherList::Empty => Modes::NONE,
-            WatcherList::One(one, modes) => if *one == conn { *modes } else { Modes::NONE },
+            WatcherList::One(one, modes) => {
+                if *one == conn {
+                    *modes
+                } else {
+                    Modes::NONE
+                }
+            }
             WatcherList::Few(few) => few.iter().find(|(c, _)| *c == conn).map_or(Modes::NONE, |(_, modes)| *modes),
             WatcherList::Many(many) => many.get(&conn).copied().unwrap_or(Modes::NONE),
         }
@@ -58,7 +64,11 @@ impl WatcherList {
     fn remove(&mut self, conn: ConnId) {
         match self {
             WatcherList::Empty => {}
-            WatcherList::One(one, _) => if *one == conn { *self = WatcherList::Empty },
+            WatcherList::One(one, _) => {
+                if *one == conn {
+                    *self = WatcherList::Empty
+                }
+            }
             WatcherList::Few(few) => few.retain(|(c, _)| *c != conn),
             WatcherList::Many(many) => drop(many.swap_remove(&conn)),
         }
@@ -77,7 +87,11 @@ impl WatcherList {
         };
         match self {
             WatcherList::Empty => {}
-            WatcherList::One(conn, modes) => if !keep(*conn, modes) { *self = WatcherList::Empty },
+            WatcherList::One(conn, modes) => {
+                if !keep(*conn, modes) {
+                    *self = WatcherList::Empty
+                }
+            }
             WatcherList::Few(few) => few.retain_mut(|(conn, modes)| keep(*conn, modes)),
             WatcherList::Many(many) => many.retain(|conn, modes| keep(*conn, modes)),
         }

@@ -28,15 +28,26 @@ fn run(watches: &mut Watches, change: &str) -> String {
 #[test]
 fn the_table_of_who_hears_what() {
     let all = ["created /p/c", "deleted /p/c", "changed /p", "deleted /p"];
-    let expected: [(&str, fn(&mut Watches), [&str; 4]); 6] = [
+    type Case = (&'static str, fn(&mut Watches), [&'static str; 4]);
+    let expected: [Case; 6] = [
         ("data", |w| w.add_data("/p", A), ["", "", "1:3@/p", "1:2@/p"]),
         ("child", |w| w.add_child("/p", A), ["1:4@/p", "1:4@/p", "", "1:2@/p"]),
-        ("both", |w| { w.add_data("/p", A); w.add_child("/p", A) }, ["1:4@/p", "1:4@/p", "1:3@/p", "1:2@/p"]),
+        (
+            "both",
+            |w| {
+                w.add_data("/p", A);
+                w.add_child("/p", A)
+            },
+            ["1:4@/p", "1:4@/p", "1:3@/p", "1:2@/p"],
+        ),
         ("persistent", |w| w.add_persistent("/p", A, false), ["1:4@/p", "1:4@/p", "1:3@/p", "1:2@/p"]),
         ("recursive", |w| w.add_persistent("/p", A, true), ["1:1@/p/c", "1:2@/p/c", "1:3@/p", "1:2@/p"]),
         (
             "recursive and child",
-            |w| { w.add_persistent("/p", A, true); w.add_child("/p", A) },
+            |w| {
+                w.add_persistent("/p", A, true);
+                w.add_child("/p", A)
+            },
             ["1:1@/p/c 1:4@/p", "1:2@/p/c 1:4@/p", "1:3@/p", "1:2@/p"],
         ),
     ];
