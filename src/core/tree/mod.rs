@@ -1,10 +1,21 @@
 //! The znode tree: the committed state in memory over a cold store, what outstanding proposals will
 //! make of it, and the reads.
 
+mod acl_table;
+pub mod apply;
+mod children;
 pub mod cold;
+mod dirty;
+pub mod fault;
+mod map;
+mod memory;
+pub mod quota;
 pub mod znode;
 
+pub use apply::{Applied, Event, EventKind, TxnResult};
 pub use cold::{Checkpoint, ColdNodes, Miss, StoreError};
+pub use fault::{FaultToken, Loaded, load_miss};
+pub use memory::Tree;
 pub use znode::{Owner, Znode};
 
 use std::sync::Arc;

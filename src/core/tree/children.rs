@@ -1,0 +1,105 @@
+//! What memory knows of the names below a znode.
+
+use super::map::alloc_bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The direct children of a znode that has any.
+#[derive(Debug)]
+pub(super) enum Children {
+    /// All names, in byte order.
+    Complete { names: BTreeSet<Box<str>>, bytes: usize },
+    /// Only what changed since the store was last known to hold it.
+    Overlay { changes: BTreeMap<Box<str>, Change>, bytes: usize, purge_at: usize },
+}
+
+/// The newest word on one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub present: bool,
+    /// Obsolete once the checkpoint of this generation is durable.
+    pub generation: u32,
+}
+
+/// An overlay smaller than this is not worth a search for obsolete changes.
+const PURGE_AT_LEAST: usize = 64;
+
+/// A name in a B-tree whose leaves are two thirds full.
+fn name_bytes(name: &str) -> usize {
+    size_of::<Box<str>>() * 3 / 2 + alloc_bytes(name.len())
+}
+
+impl Children {
+    /// Of a znode known to have no children.
+    pub fn none() -> Children {
+        Children::Complete { names: BTreeSet::new(), bytes: 0 }
+    }
+
+    /// Of a znode of which only the store knows the children.
+    pub fn unknown() -> Children {
+        Children::Overlay { changes: BTreeMap::new(), bytes: 0, purge_at: PURGE_AT_LEAST }
+    }
+
+    /// Records that a child came (`present`) or went, in the given checkpoint generation.
+    pub fn record(&mut self, name: &str, present: bool, generation: u32, durable: u32) {
+        match self {
+            Children::Complete { names, bytes } => {
+                if present {
+                    if names.insert(name.into()) {
+                        *bytes += name_bytes(name);
+                    }
+                } else if names.remove(name) {
+                    *bytes -= name_bytes(name);
+                }
+            }
+            Children::Overlay { changes, bytes, purge_at } => {
+                if changes.insert(name.into(), Change { present, generation }).is_none() {
+                    *bytes += name_bytes(name);
+                }
+                if changes.len() >= *purge_at {
+                    changes.retain(|_, change| change.generation > durable);
+                    *bytes = changes.keys().map(|name| name_bytes(name)).sum();
+                    *purge_at = (changes.len() * 2).max(PURGE_AT_LEAST);
+                }
+            }
+        }
+    }
+
+    /// All names, if they are known.
+    pub fn complete(&self) -> Option<&BTreeSet<Box<str>>> {
+        match self {
+            Children::Complete { names, .. } => Some(names),
+            Children::Overlay { .. } => None,
+        }
+    }
+
+    /// What the store's list, as of a checkpoint that is not older than the last durable one,
+    /// becomes under the changes since.
+    pub fn merged(&self, stored: Vec<Box<str>>) -> BTreeSet<Box<str>> {
+        let mut names: BTreeSet<_> = stored.into_iter().collect();
+        match self {
+            Children::Complete { names, .. } => return names.clone(),
+            Children::Overlay { changes, .. } => {
+                for (name, change) in changes {
+                    if change.present {
+                        names.insert(name.clone());
+                    } else {
+                        names.remove(name);
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    /// A complete list.
+    pub fn of(names: BTreeSet<Box<str>>) -> Children {
+        let bytes = names.iter().map(|name| name_bytes(name)).sum();
+        Children::Complete { names, bytes }
+    }
+
+    /// Estimated bytes, with what the allocator adds.
+    pub fn bytes(&self) -> usize {
+        let (Children::Complete { bytes, .. } | Children::Overlay { bytes, .. }) = self;
+        alloc_bytes(size_of::<Children>()) + bytes
+    }
+}

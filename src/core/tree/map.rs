@@ -1,0 +1,161 @@
+//! Path to entry, in shards: growing one shard never stops the world for all of them, and the clock
+//! hand of eviction walks them by position.
+
+use super::children::Children;
+use super::znode::Znode;
+use foldhash::quality::FixedState;
+use indexmap::IndexMap;
+use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const SHARDS: usize = 256;
+
+/// What memory knows of one path.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// `None`: known not to exist.
+    pub node: Option<Arc<Znode>>,
+    /// What is known of the names below; nothing is needed for a node without children.
+    pub children: Option<Box<Children>>,
+    /// The checkpoint generation of the last change; 0 if it came from the store.
+    pub dirty_generation: u32,
+    /// Whether the data changed since the last checkpoint was begun.
+    pub data_dirty: bool,
+    referenced: AtomicBool,
+}
+
+impl Entry {
+    pub fn new(node: Option<Arc<Znode>>) -> Entry {
+        Entry { node, children: None, dirty_generation: 0, data_dirty: false, referenced: AtomicBool::new(true) }
+    }
+
+    /// Says that it was used. The flag is read first: readers on many cores share the cache line.
+    pub fn touch(&self) {
+        if !self.referenced.load(Ordering::Relaxed) {
+            self.referenced.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was used since the clock hand came by last.
+    pub fn take_referenced(&mut self) -> bool {
+        std::mem::take(self.referenced.get_mut())
+    }
+
+    /// Estimated bytes of this entry under `path` with what the allocator adds, the list of children
+    /// left out.
+    pub fn node_bytes(&self, path: &str) -> usize {
+        let node = self.node.as_ref().map_or(0, |node| {
+            let data = node.data.as_ref().map_or(0, |data| alloc_bytes(ARC_BYTES + data.len()));
+            alloc_bytes(ARC_BYTES + size_of::<Znode>()) + data
+        });
+        SLOT_BYTES + alloc_bytes(ARC_BYTES + path.len()) + node
+    }
+
+    /// Estimated bytes of the list of children.
+    pub fn children_bytes(&self) -> usize {
+        self.children.as_ref().map_or(0, |children| children.bytes())
+    }
+}
+
+/// A bucket of the map (hash, key, entry) and its slot in the hash table, at the usual fill.
+const SLOT_BYTES: usize = (size_of::<(u64, Arc<str>, Entry)>() + 9) * 3 / 2;
+/// The two counts in front of an `Arc`'s value.
+const ARC_BYTES: usize = 16;
+
+/// What an allocation of `size` bytes takes: 8 bytes of header, in steps of 16.
+pub(super) fn alloc_bytes(size: usize) -> usize {
+    (size + 8).next_multiple_of(16).max(32)
+}
+
+type Shard = IndexMap<Arc<str>, Entry, ()>;
+
+#[derive(Debug)]
+pub(super) struct NodeMap {
+    shards: Box<[Shard]>,
+    hasher: FixedState,
+    /// Where the clock hand stands: shard and position.
+    hand: (usize, usize),
+}
+
+impl NodeMap {
+    /// `seed` keeps clients from choosing paths that collide.
+    pub fn new(seed: u64) -> NodeMap {
+        let shards = (0..SHARDS).map(|_| Shard::with_hasher(())).collect();
+        NodeMap { shards, hasher: FixedState::with_seed(seed), hand: (0, 0) }
+    }
+
+    /// The hash and the shard it selects. The table inside uses the lowest and the highest bits.
+    fn place(&self, path: &str) -> (u64, usize) {
+        let hash = self.hasher.hash_one(path);
+        (hash, (hash >> 40) as usize % SHARDS)
+    }
+
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        let (hash, shard) = self.place(path);
+        Some(self.shards[shard].raw_entry_v1().from_hash(hash, |key| &**key == path)?.1)
+    }
+
+    pub fn get_mut(&mut self, path: &str) -> Option<(&Arc<str>, &mut Entry)> {
+        let (hash, shard) = self.place(path);
+        match self.shards[shard].raw_entry_mut_v1().from_hash(hash, |key| &**key == path) {
+            RawEntryMut::Occupied(entry) => {
+                let (key, entry) = entry.into_key_value_mut();
+                Some((key, entry))
+            }
+            RawEntryMut::Vacant(_) => None,
+        }
+    }
+
+    /// The entry of `path`, made by `fresh` if there is none; and whether it was made.
+    pub fn get_or_insert(&mut self, path: &str, fresh: impl FnOnce() -> Entry) -> (&Arc<str>, &mut Entry, bool) {
+        let (hash, shard) = self.place(path);
+        match self.shards[shard].raw_entry_mut_v1().from_hash(hash, |key| &**key == path) {
+            RawEntryMut::Occupied(entry) => {
+                let (key, entry) = entry.into_key_value_mut();
+                (key, entry, false)
+            }
+            RawEntryMut::Vacant(vacant) => {
+                let (key, entry) = vacant.insert_hashed_nocheck(hash, Arc::from(path), fresh());
+                (key, entry, true)
+            }
+        }
+    }
+
+    pub fn remove(&mut self, path: &str) {
+        let (hash, shard) = self.place(path);
+        if let RawEntryMut::Occupied(entry) =
+            self.shards[shard].raw_entry_mut_v1().from_hash(hash, |key| &**key == path)
+        {
+            entry.swap_remove();
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(IndexMap::len).sum()
+    }
+
+    /// Moves the clock hand over one entry: `keep` decides on it. `false` once every shard is empty.
+    pub fn step(&mut self, keep: impl FnOnce(&Arc<str>, &mut Entry) -> bool) -> bool {
+        for _ in 0..=SHARDS {
+            let (at, position) = self.hand;
+            let shard = &mut self.shards[at];
+            if let Some((path, entry)) = shard.get_index_mut(position) {
+                if keep(path, entry) {
+                    self.hand.1 += 1;
+                } else {
+                    // The last entry takes its place and is looked at next.
+                    shard.swap_remove_index(position);
+                }
+                return true;
+            }
+            // A shard that lost most of its entries gives its table back.
+            if shard.capacity() > 64 && shard.capacity() / 4 > shard.len() {
+                shard.shrink_to(shard.len() * 2);
+            }
+            self.hand = ((at + 1) % SHARDS, 0);
+        }
+        false
+    }
+}
