@@ -23,6 +23,9 @@ APACHE = COMPAT / "apache"
 APACHE_JARS = COMPAT / "target" / "apache"
 APACHE_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 
+# Small and quick to start: right for tests, wrong for measurements.
+JAVA_FLAGS = ["-Xmx512m", "-XX:+UseSerialGC"]
+
 KINDS = ("zorilla", "apache")
 HOST = "127.0.0.1"
 READY_SECONDS = 60.0
@@ -45,14 +48,15 @@ def start(
     config: dict | None = None,
     jvm: dict | None = None,
     directory: str | os.PathLike | None = None,
+    java_flags: list[str] | None = None,
 ) -> "Server":
     """Starts a server and returns once it answers a handshake.
 
     `config` adds to or replaces keys of `zoo.cfg`; `jvm` holds Java system properties such as
-    `zookeeper.extendedTypesEnabled`. With no `directory` a temporary one is made, and removed when the server is
-    stopped by its context manager.
+    `zookeeper.extendedTypesEnabled`; `java_flags` replace JAVA_FLAGS. With no `directory` a temporary one is made,
+    and removed when the server is stopped by its context manager.
     """
-    server = Server(kind, config or {}, jvm or {}, directory)
+    server = Server(kind, config or {}, jvm or {}, directory, java_flags)
     try:
         server.launch()
     except BaseException:
@@ -64,7 +68,14 @@ def start(
 class Server:
     """One server process, its directory and its port. The port stays the same over `restart`."""
 
-    def __init__(self, kind: str, config: dict, jvm: dict, directory: str | os.PathLike | None):
+    def __init__(
+        self,
+        kind: str,
+        config: dict,
+        jvm: dict,
+        directory: str | os.PathLike | None,
+        java_flags: list[str] | None = None,
+    ):
         if kind not in KINDS:
             raise ServerError(f"unknown kind of server {kind!r}: one of {', '.join(KINDS)}")
         self.kind = kind
@@ -73,6 +84,7 @@ class Server:
         self.directory = Path(directory or tempfile.mkdtemp(prefix=f"compat-{kind}-")).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.log_path = self.directory / "server.log"
+        self.java_flags = JAVA_FLAGS if java_flags is None else java_flags
         self.jvm = {key: _text(value) for key, value in jvm.items()}
         self.port = int(config.get("clientPort") or free_port())
         self.config_path = self._write_config(config)
@@ -119,7 +131,7 @@ class Server:
         properties = [f"-D{key}={value}" for key, value in self.jvm.items()]
         if self.kind == "zorilla":
             return [str(zorilla_binary()), "serve", *properties, str(self.config_path)]
-        flags = ["-Xmx512m", "-XX:+UseSerialGC", f"-Dlogback.configurationFile={APACHE / 'logback.xml'}"]
+        flags = [*self.java_flags, f"-Dlogback.configurationFile={APACHE / 'logback.xml'}"]
         return ["java", *flags, *properties, "-cp", apache_classpath(), APACHE_MAIN, str(self.config_path)]
 
     def _wait_ready(self) -> None:
