@@ -321,3 +321,15 @@ fn does_what_apaches_two_tables_do() {
         assert!(watches.is_empty() && watches.connections.is_empty() && watches.slots.is_empty());
     }
 }
+
+#[test]
+fn a_list_that_shrinks_becomes_small_again() {
+    let mut list = WatcherList::default();
+    (0..100).for_each(|conn| list.set(ConnId(conn), Modes::DATA));
+    assert!(matches!(list, WatcherList::Many(_)));
+    (0..95).for_each(|conn| list.set(ConnId(conn), Modes::NONE));
+    assert!(matches!(&list, WatcherList::Few(few) if few.len() == 5));
+    assert_eq!((list.get(ConnId(94)), list.get(ConnId(95))), (Modes::NONE, Modes::DATA));
+    list.strip(Modes::DATA, |_, _, _| {});
+    assert!(list.is_empty());
+}
