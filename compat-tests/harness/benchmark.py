@@ -164,10 +164,12 @@ def zkload(server, arguments: list[str]) -> dict:
     """Runs `zkload` against a server; what it reports, or why it could not."""
     command = [str(RELEASE / "zkload"), *arguments, "--address", server.address, "--pid", str(server.pid)]
     seconds = int(arguments[arguments.index("--seconds") + 1]) + int(arguments[arguments.index("--warmup") + 1])
-    before = Cpu.now(server.pid)
     try:
+        before = Cpu.now(server.pid)
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + RUN_GRACE_SECONDS)
         return {**json.loads(done.stdout), "others_cores": Cpu.now(server.pid).others_since(before)}
+    except FileNotFoundError:
+        return {"failure": "the server's process is gone"}
     except subprocess.TimeoutExpired:
         return {"failure": f"zkload took more than {seconds + RUN_GRACE_SECONDS} s"}
     except json.JSONDecodeError:
