@@ -26,12 +26,22 @@ pub struct Applied {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // named as the txns
 pub enum TxnResult {
-    Create { path: Arc<str>, stat: Stat },
+    Create {
+        path: Arc<str>,
+        stat: Stat,
+    },
     Delete,
-    SetData { stat: Stat },
-    SetAcl { stat: Stat },
+    SetData {
+        stat: Stat,
+    },
+    SetAcl {
+        stat: Stat,
+    },
     Check,
-    Reconfig { data: Option<Arc<[u8]>>, stat: Stat },
+    Reconfig {
+        data: Option<Arc<[u8]>>,
+        stat: Stat,
+    },
     Multi(Vec<TxnResult>),
     /// A code as it stands in the txn, or what applying met (only when replaying).
     Error(i32),
@@ -128,25 +138,19 @@ impl Tree {
         Ok(TxnResult::Multi(results))
     }
 
-    fn apply_one(
-        &mut self,
-        header: &TxnHeader,
-        txn: &Txn,
-        events: &mut Vec<Event>,
-    ) -> Result<TxnResult, StoreError> {
+    fn apply_one(&mut self, header: &TxnHeader, txn: &Txn, events: &mut Vec<Event>) -> Result<TxnResult, StoreError> {
         let outcome = match txn {
             Txn::Create(txn) => self.apply_create(header, &Create::plain(header.client_id, txn, true), events)?,
             Txn::Create2(txn) => self.apply_create(header, &Create::plain(header.client_id, txn, false), events)?,
             Txn::CreateContainer(txn) => self.apply_create(header, &Create::container(txn), events)?,
             Txn::CreateTtl(txn) => self.apply_create(header, &Create::ttl(txn), events)?,
             Txn::Delete(txn) | Txn::DeleteContainer(txn) => self.apply_delete(header.zxid, &txn.path, events)?,
-            Txn::SetData(txn) => self.apply_set_data(header, txn, events)?.map(|node| {
-                TxnResult::SetData { stat: node.client_stat() }
-            }),
-            Txn::Reconfig(txn) => self.apply_set_data(header, txn, events)?.map(|node| TxnResult::Reconfig {
-                data: node.data.clone(),
-                stat: node.client_stat(),
-            }),
+            Txn::SetData(txn) => {
+                self.apply_set_data(header, txn, events)?.map(|node| TxnResult::SetData { stat: node.client_stat() })
+            }
+            Txn::Reconfig(txn) => self
+                .apply_set_data(header, txn, events)?
+                .map(|node| TxnResult::Reconfig { data: node.data.clone(), stat: node.client_stat() }),
             Txn::SetAcl(txn) => self.apply_set_acl(txn)?,
             Txn::Check(_) => Ok(TxnResult::Check),
             Txn::CreateSession(txn) => {
@@ -244,7 +248,8 @@ impl Tree {
         });
         let new_len = txn.data.as_ref().map_or(0, |data| data.len());
         self.quota_on_change(&txn.path, new_len as i64 - old_len as i64, 0)?;
-        let Some((path, node)) = self.nodes.get_mut(&txn.path).and_then(|(path, entry)| Some((path, entry.node.clone()?)))
+        let Some((path, node)) =
+            self.nodes.get_mut(&txn.path).and_then(|(path, entry)| Some((path, entry.node.clone()?)))
         else {
             return Ok(Err(Code::NoNode));
         };

@@ -6,8 +6,8 @@ use super::memory::Tree;
 use super::znode::Owner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use zorilla_protocol::{SessionId, Zxid};
 use zorilla_protocol::path::ROOT;
+use zorilla_protocol::{SessionId, Zxid};
 
 /// Changes since the last checkpoint was begun, and what memory they hold.
 #[derive(Debug)]

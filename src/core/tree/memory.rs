@@ -97,7 +97,8 @@ impl Tree {
 
     /// Apache's fresh tree over an empty store: the server's own nodes, nothing else, all dirty.
     pub fn new_standalone(cold: Arc<dyn ColdNodes>, seed: u64) -> Tree {
-        let read_only = Acl { perms: crate::auth::perm::READ, id: Id { scheme: Some("world".into()), id: Some("anyone".into()) } };
+        let read_only =
+            Acl { perms: crate::auth::perm::READ, id: Id { scheme: Some("world".into()), id: Some("anyone".into()) } };
         let mut tree = Tree::bare(cold, seed);
         for path in [ROOT, ZOOKEEPER, QUOTA, CONFIG] {
             let mut stat = StatPersisted::default();
@@ -148,7 +149,7 @@ impl Tree {
     }
 
     /// Znodes in all, the server's own included. (Java counts the root twice: one more.)
-    pub fn znodes(&self) -> u64 {
+    pub fn znode_count(&self) -> u64 {
         self.znodes
     }
 

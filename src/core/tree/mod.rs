@@ -10,6 +10,8 @@ pub mod fault;
 mod map;
 mod memory;
 pub mod quota;
+pub mod read;
+pub mod reap;
 pub mod znode;
 
 pub use apply::{Applied, Event, EventKind, TxnResult};

@@ -136,8 +136,14 @@ mod tests {
 
     #[test]
     fn owners_survive_the_raw_form() {
-        for owner in [Owner::Nobody, Owner::Container, Owner::Ttl(1), Owner::Ttl(TTL_MAX_MS),
-            Owner::Session(SessionId(0x0100_0000_0000_0001)), Owner::Session(SessionId(-2))] {
+        for owner in [
+            Owner::Nobody,
+            Owner::Container,
+            Owner::Ttl(1),
+            Owner::Ttl(TTL_MAX_MS),
+            Owner::Session(SessionId(0x0100_0000_0000_0001)),
+            Owner::Session(SessionId(-2)),
+        ] {
             assert_eq!(Owner::of(owner.raw()), owner);
         }
         assert_eq!(Owner::Ttl(1000).raw().cast_unsigned(), 0xff00_0000_0000_03e8);
