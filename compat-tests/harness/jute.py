@@ -168,6 +168,8 @@ class Reply:
 
     @staticmethod
     def parse(data: bytes) -> "Reply":
+        if len(data) < 16:
+            raise ValueError(f"a reply of {len(data)} bytes has no room for its header: {data.hex()}")
         xid, zxid, err = struct.unpack_from(">iqi", data)
         return Reply(xid, zxid, err, data[16:])
 

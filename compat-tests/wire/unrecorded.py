@@ -7,7 +7,7 @@ recorded client saw.
 from __future__ import annotations
 
 import time
-from typing import Callable
+from collections.abc import Callable
 
 from harness import jute
 from wire.bindings import Bindings
