@@ -1,7 +1,12 @@
 //! Who a caller is and what an ACL lets them do.
 
-use std::net::IpAddr;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use thiserror::Error;
 use zorilla_protocol::records::{Acl, Id};
 use zorilla_protocol::{Code, SessionId};
 
@@ -37,6 +42,76 @@ pub const OPEN_ACL: Option<Arc<[Acl]>> = None;
 /// Outcome of a check: the code the client sees if it fails.
 pub type Verdict = Result<(), Code>;
 
+/// What the configuration says about the built-in schemes.
+#[derive(Clone, Debug)]
+pub struct AuthRules {
+    /// The digest identity that also is `super` (`zookeeper.DigestAuthenticationProvider.superDigest`).
+    pub super_digest: Option<String>,
+    /// Whether there is a digest scheme at all (`zookeeper.DigestAuthenticationProvider.enabled`).
+    pub digest_enabled: bool,
+}
+
+impl Default for AuthRules {
+    fn default() -> AuthRules {
+        AuthRules { super_digest: None, digest_enabled: true }
+    }
+}
+
+/// Why an auth packet proves nothing; the client gets -115 and the connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AuthFailed {
+    /// No such scheme, or one that is not switched on.
+    #[error("no such authentication scheme")]
+    UnknownScheme,
+    /// Null where credentials belong.
+    #[error("no credentials")]
+    NoCredentials,
+}
+
+/// A scheme that can prove identities and judge ACL entries (Java: `AuthenticationProvider`). `world`,
+/// `auth` and `super` are none: they are rules about lists and identities. Further schemes (sasl, x509)
+/// are further variants, switched on by [`AuthRules`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// The address that the client comes from.
+    Ip,
+    /// `user:password`, known by its hash.
+    Digest,
+}
+
+impl AuthScheme {
+    /// The scheme of this name, if it is switched on.
+    pub fn of(name: &str, rules: &AuthRules) -> Option<AuthScheme> {
+        match name {
+            "ip" => Some(AuthScheme::Ip),
+            "digest" if rules.digest_enabled => Some(AuthScheme::Digest),
+            _ => None,
+        }
+    }
+
+    /// Whether an identity of this scheme was proven, so that `auth:` in an ACL stands for it.
+    pub fn is_authenticated(self) -> bool {
+        self == AuthScheme::Digest
+    }
+
+    /// Whether an ACL entry may name this id.
+    pub fn is_valid(self, id: &str) -> bool {
+        match self {
+            AuthScheme::Ip => network(id).is_some(),
+            // Java's split drops empty parts at the end, and only there.
+            AuthScheme::Digest => id.trim_end_matches(':').split(':').count() == 2,
+        }
+    }
+
+    /// Whether the identity `own` is what an entry for `named` means.
+    fn matches(self, own: &str, named: &str) -> bool {
+        match self {
+            AuthScheme::Ip => address_matches(own, named),
+            AuthScheme::Digest => own == named,
+        }
+    }
+}
+
 /// Whether somebody with these identities may do any of `wanted` where `acl` applies. A list that is
 /// absent or empty is open, and `super` passes every check (Java: `ZooKeeperServer.checkACL`).
 pub fn check_acl(acl: Option<&[Acl]>, wanted: i32, ids: &[Id]) -> Verdict {
@@ -44,34 +119,289 @@ pub fn check_acl(acl: Option<&[Acl]>, wanted: i32, ids: &[Id]) -> Verdict {
     if ids.iter().any(|id| id.scheme.as_deref() == Some("super")) {
         return Ok(());
     }
-    let granted = acl.iter().filter(|entry| entry.perms & wanted != 0).any(|entry| {
-        entry.id.scheme.as_deref() == Some("world") && entry.id.id.as_deref() == Some("anyone")
-            || ids.iter().any(|id| id.scheme == entry.id.scheme && matches(&entry.id, id))
-    });
+    let granted = acl.iter().filter(|entry| entry.perms & wanted != 0).any(|entry| matches(entry, ids));
     if granted { Ok(()) } else { Err(Code::NoAuth) }
 }
 
-/// Whether an identity is what an ACL entry of the same scheme names.
-fn matches(named: &Id, id: &Id) -> bool {
-    let (Some(named_id), Some(own)) = (&named.id, &id.id) else { return false };
-    match named.scheme.as_deref() {
-        Some("ip") => matches_address(named_id, own).unwrap_or(false),
-        _ => named_id == own,
+fn matches(entry: &Acl, ids: &[Id]) -> bool {
+    let (Some(scheme), Some(named)) = (entry.id.scheme.as_deref(), entry.id.id.as_deref()) else { return false };
+    if scheme == "world" {
+        return named == "anyone";
+    }
+    // A scheme that is switched off proves nobody, so its entries match nobody.
+    let Some(provider) = AuthScheme::of(scheme, &AuthRules::default()) else { return false };
+    ids.iter()
+        .filter(|id| id.scheme.as_deref() == Some(scheme))
+        .any(|id| id.id.as_deref().is_some_and(|own| provider.matches(own, named)))
+}
+
+/// The list as it is stored: duplicates dropped, `auth` replaced by the caller's proven identities
+/// (Java: `PrepRequestProcessor.fixupACL`). A null id where a scheme would have to read it is
+/// [`Code::MarshallingError`], as the exception it costs Apache is answered.
+pub fn fix_acl(list: Option<&[Acl]>, ids: &[Id], rules: &AuthRules) -> Result<Vec<Acl>, Code> {
+    let list = list.filter(|list| !list.is_empty()).ok_or(Code::InvalidAcl)?;
+    let mut seen = HashSet::new();
+    let mut fixed = Vec::with_capacity(list.len());
+    for entry in list {
+        if !seen.insert((entry.perms, entry.id.scheme.as_deref(), entry.id.id.as_deref())) {
+            continue;
+        }
+        match (entry.id.scheme.as_deref(), entry.id.id.as_deref()) {
+            (None, _) => return Err(Code::InvalidAcl),
+            (Some("auth"), _) => expand_auth(entry.perms, ids, rules, &mut fixed)?,
+            (Some("world"), None) => return Err(Code::MarshallingError),
+            (Some("world"), Some("anyone")) => fixed.push(entry.clone()),
+            (Some(scheme), id) => {
+                let scheme = AuthScheme::of(scheme, rules).ok_or(Code::InvalidAcl)?;
+                if !scheme.is_valid(id.ok_or(Code::MarshallingError)?) {
+                    return Err(Code::InvalidAcl);
+                }
+                fixed.push(entry.clone());
+            }
+        }
+    }
+    Ok(fixed)
+}
+
+fn expand_auth(perms: i32, ids: &[Id], rules: &AuthRules, fixed: &mut Vec<Acl>) -> Verdict {
+    let before = fixed.len();
+    let proven = ids.iter().filter(|id| {
+        let scheme = id.scheme.as_deref().and_then(|scheme| AuthScheme::of(scheme, rules));
+        scheme.is_some_and(AuthScheme::is_authenticated)
+    });
+    fixed.extend(proven.map(|id| Acl { perms, id: id.clone() }));
+    if fixed.len() > before { Ok(()) } else { Err(Code::InvalidAcl) }
+}
+
+/// The identities that an auth packet proves; the connection adds them to those it has. `remote` is
+/// where the client comes from.
+pub fn authenticate(
+    scheme: &str,
+    credentials: Option<&[u8]>,
+    remote: IpAddr,
+    rules: &AuthRules,
+) -> Result<Vec<Id>, AuthFailed> {
+    match AuthScheme::of(scheme, rules).ok_or(AuthFailed::UnknownScheme)? {
+        AuthScheme::Ip => Ok(vec![ip_identity(remote)]),
+        AuthScheme::Digest => {
+            let credentials = String::from_utf8_lossy(credentials.ok_or(AuthFailed::NoCredentials)?);
+            let digest = digest_id(&credentials);
+            let is_super = rules.super_digest.as_ref() == Some(&digest);
+            let supers = is_super.then(|| identity("super", String::new()));
+            Ok(supers.into_iter().chain([identity("digest", digest)]).collect())
+        }
     }
 }
 
-/// `address[/bits]` against an address of the same family.
-fn matches_address(named: &str, own: &str) -> Option<bool> {
-    let (network, bits) = match named.split_once('/') {
-        Some((network, bits)) => (network, Some(bits.parse::<u32>().ok()?)),
-        None => (named, None),
+/// `user:base64(sha1(user:password))` of `user:password`; the hash covers the whole text
+/// (Java: `DigestAuthenticationProvider.generateDigest`).
+pub fn digest_id(credentials: &str) -> String {
+    let user = credentials.split(':').next().unwrap_or_default();
+    format!("{user}:{}", STANDARD.encode(Sha1::digest(credentials.as_bytes())))
+}
+
+/// The identity that every connection has from the start. IPv6 in Java's form: eight groups, nothing
+/// shortened; an IPv4 address in IPv6 clothes is an IPv4 address.
+pub fn ip_identity(remote: IpAddr) -> Id {
+    let text = match remote.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => address.segments().map(|group| format!("{group:x}")).join(":"),
     };
-    let (width, network, own) = match (network.parse().ok()?, own.parse().ok()?) {
-        (IpAddr::V4(network), IpAddr::V4(own)) => (32, u128::from(network.to_bits()), u128::from(own.to_bits())),
-        (IpAddr::V6(network), IpAddr::V6(own)) => (128, network.to_bits(), own.to_bits()),
-        _ => return Some(false),
+    identity("ip", text)
+}
+
+fn identity(scheme: &str, id: String) -> Id {
+    Id { scheme: Some(scheme.to_owned()), id: Some(id) }
+}
+
+/// Whether one of the required schemes is among the identities (`zookeeper.enforce.auth.schemes`).
+pub fn satisfies(required: &[String], ids: &[Id]) -> bool {
+    required.iter().any(|scheme| ids.iter().any(|id| id.scheme.as_ref() == Some(scheme)))
+}
+
+/// `address[/bits]` as an address and the number of its leading bits that count.
+fn network(text: &str) -> Option<(IpAddr, u32)> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
+        None => (text, None),
     };
-    let host_bits = width - bits.unwrap_or(width).min(width);
-    // A shift by the whole width has no meaning to the machine: then everything matches.
-    Some((network ^ own).checked_shr(host_bits).unwrap_or(0) == 0)
+    let address = parse_address(address)?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.unwrap_or(width);
+    (bits <= width).then_some((address, bits))
+}
+
+/// Java's provider reads leading zeros as decimal and knows no IPv4 tail in IPv6.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    if text.contains(':') {
+        return if text.contains('.') { None } else { text.parse::<Ipv6Addr>().ok().map(IpAddr::V6) };
+    }
+    let mut octets = [0; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        let part = parts.next().filter(|part| (1..=3).contains(&part.len()))?;
+        *octet = part.parse::<u16>().ok().filter(|_| part.bytes().all(|b| b.is_ascii_digit()))?.try_into().ok()?;
+    }
+    parts.next().is_none().then(|| Ipv4Addr::from(octets).into())
+}
+
+fn address_matches(own: &str, named: &str) -> bool {
+    let (Some((network, bits)), Some(own)) = (network(named), parse_address(own)) else { return false };
+    let differing = match (network, own) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    differing >= bits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(scheme: &str, id: &str) -> Id {
+        identity(scheme, id.to_owned())
+    }
+
+    fn acl(perms: i32, scheme: &str, named: &str) -> Acl {
+        Acl { perms, id: id(scheme, named) }
+    }
+
+    #[test]
+    fn the_check_knows_open_lists_world_and_super() {
+        let nobody = [id("ip", "127.0.0.1")];
+        let read_only = [acl(perm::READ, "world", "anyone")];
+        assert_eq!(check_acl(None, perm::ADMIN, &[]), Ok(()));
+        assert_eq!(check_acl(Some(&[]), perm::ADMIN, &[]), Ok(()));
+        assert_eq!(check_acl(Some(&read_only), perm::READ, &nobody), Ok(()));
+        assert_eq!(check_acl(Some(&read_only), perm::READ | perm::ADMIN, &nobody), Ok(()), "any of them");
+        assert_eq!(check_acl(Some(&read_only), perm::WRITE, &nobody), Err(Code::NoAuth));
+        assert_eq!(check_acl(Some(&read_only), perm::WRITE, &[id("super", "")]), Ok(()));
+        let other_world = [acl(perm::ALL, "world", "somebody")];
+        assert_eq!(check_acl(Some(&other_world), perm::READ, &nobody), Err(Code::NoAuth));
+    }
+
+    #[test]
+    fn identities_match_within_their_scheme() {
+        let list = [acl(perm::READ, "digest", "bob:hash"), acl(perm::WRITE, "x509", "CN=bob")];
+        assert_eq!(check_acl(Some(&list), perm::READ, &[id("digest", "bob:hash")]), Ok(()));
+        assert_eq!(check_acl(Some(&list), perm::READ, &[id("digest", "bob:other")]), Err(Code::NoAuth));
+        assert_eq!(check_acl(Some(&list), perm::READ, &[id("ip", "bob:hash")]), Err(Code::NoAuth));
+        assert_eq!(check_acl(Some(&list), perm::WRITE, &[id("x509", "CN=bob")]), Err(Code::NoAuth), "no such scheme");
+    }
+
+    #[test]
+    fn addresses_match_by_their_leading_bits() {
+        for (own, named, expected) in [
+            ("10.1.2.3", "10.1.2.3", true),
+            ("10.1.2.3", "10.1.2.4", false),
+            ("10.1.2.3", "10.1.0.0/16", true),
+            ("10.2.2.3", "10.1.0.0/16", false),
+            ("10.1.2.3", "10.1.2.2/31", true),
+            ("10.1.2.3", "10.1.2.4/30", false),
+            ("200.0.0.1", "0.0.0.0/0", true),
+            ("0:0:0:0:0:0:0:1", "::1", true),
+            ("2001:db8:0:0:0:0:0:1", "2001:db8::/32", true),
+            ("2001:db9:0:0:0:0:0:1", "2001:db8::/32", false),
+            ("2001:db8:0:0:0:0:0:1", "::/0", true),
+            ("0:0:0:0:0:0:0:1", "0.0.0.0/0", false),
+        ] {
+            let granted = check_acl(Some(&[acl(perm::READ, "ip", named)]), perm::READ, &[id("ip", own)]).is_ok();
+            assert_eq!(granted, expected, "{own} against {named}");
+        }
+    }
+
+    #[test]
+    fn ids_that_a_list_may_hold() {
+        let rules = AuthRules::default();
+        for (scheme, named, expected) in [
+            ("world", "anyone", Ok(())),
+            ("world", "other", Err(Code::InvalidAcl)),
+            ("super", "", Err(Code::InvalidAcl)),
+            ("sasl", "bob", Err(Code::InvalidAcl)),
+            ("x509", "CN=bob", Err(Code::InvalidAcl)),
+            ("digest", "a:b", Ok(())),
+            ("digest", "a:b::", Ok(())),
+            ("digest", ":b", Ok(())),
+            ("digest", "abc", Err(Code::InvalidAcl)),
+            ("digest", "a:", Err(Code::InvalidAcl)),
+            ("digest", "a:b:c", Err(Code::InvalidAcl)),
+            ("ip", "1.2.3.4", Ok(())),
+            ("ip", "1.2.3.4/32", Ok(())),
+            ("ip", "1.2.3.4/33", Err(Code::InvalidAcl)),
+            ("ip", "1.2.3.4/-1", Err(Code::InvalidAcl)),
+            ("ip", "1.2.3", Err(Code::InvalidAcl)),
+            ("ip", "1.2.3.256", Err(Code::InvalidAcl)),
+            ("ip", "localhost", Err(Code::InvalidAcl)),
+            ("ip", "::1/128", Ok(())),
+            ("ip", "fe80::/129", Err(Code::InvalidAcl)),
+        ] {
+            assert_eq!(fix_acl(Some(&[acl(1, scheme, named)]), &[], &rules).map(|_| ()), expected, "{scheme}:{named}");
+        }
+        let off = AuthRules { digest_enabled: false, ..rules };
+        assert_eq!(fix_acl(Some(&[acl(1, "digest", "a:b")]), &[], &off), Err(Code::InvalidAcl));
+    }
+
+    #[test]
+    fn lists_without_sense_and_nulls() {
+        let rules = AuthRules::default();
+        assert_eq!(fix_acl(None, &[], &rules), Err(Code::InvalidAcl));
+        assert_eq!(fix_acl(Some(&[]), &[], &rules), Err(Code::InvalidAcl));
+        let null = |scheme: Option<&str>| Acl { perms: 1, id: Id { scheme: scheme.map(str::to_owned), id: None } };
+        assert_eq!(fix_acl(Some(&[null(None)]), &[], &rules), Err(Code::InvalidAcl));
+        for scheme in ["world", "digest", "ip"] {
+            assert_eq!(fix_acl(Some(&[null(Some(scheme))]), &[], &rules), Err(Code::MarshallingError), "{scheme}");
+        }
+        let bob = [id("digest", "bob:x")];
+        assert_eq!(fix_acl(Some(&[null(Some("auth"))]), &bob, &rules), Ok(vec![acl(1, "digest", "bob:x")]));
+    }
+
+    #[test]
+    fn auth_stands_for_every_proven_identity_and_duplicates_go() {
+        let rules = AuthRules::default();
+        let ids = [id("ip", "127.0.0.1"), id("super", ""), id("digest", "a:x"), id("digest", "b:y")];
+        let list = [acl(5, "auth", ""), acl(1, "world", "anyone"), acl(1, "world", "anyone"), acl(2, "world", "anyone")];
+        let fixed = fix_acl(Some(&list), &ids, &rules).unwrap();
+        let expected =
+            [acl(5, "digest", "a:x"), acl(5, "digest", "b:y"), acl(1, "world", "anyone"), acl(2, "world", "anyone")];
+        assert_eq!(fixed, expected);
+        assert_eq!(fix_acl(Some(&list), &ids[..2], &rules), Err(Code::InvalidAcl));
+    }
+
+    #[test]
+    fn credentials_become_identities() {
+        let remote = IpAddr::from([127, 0, 0, 1]);
+        let bob = "bob:ikIaKsbtGweaHnb/jKn7OHqbunM=";
+        let rules = AuthRules { super_digest: Some(bob.to_owned()), ..AuthRules::default() };
+        let plain = AuthRules::default();
+        assert_eq!(authenticate("digest", Some(b"bob:pw"), remote, &plain), Ok(vec![id("digest", bob)]));
+        assert_eq!(
+            authenticate("digest", Some(b"bob:pw"), remote, &rules),
+            Ok(vec![id("super", ""), id("digest", bob)])
+        );
+        let no_colon = authenticate("digest", Some(b"bob"), remote, &rules).unwrap();
+        assert!(no_colon[0].id.as_ref().unwrap().starts_with("bob:"));
+        assert_eq!(authenticate("digest", None, remote, &rules), Err(AuthFailed::NoCredentials));
+        assert_eq!(authenticate("ip", None, remote, &rules), Ok(vec![id("ip", "127.0.0.1")]));
+        for scheme in ["world", "auth", "super", "sasl", ""] {
+            assert_eq!(authenticate(scheme, Some(b"x"), remote, &rules), Err(AuthFailed::UnknownScheme), "{scheme}");
+        }
+        let off = AuthRules { digest_enabled: false, ..plain };
+        assert_eq!(authenticate("digest", Some(b"bob:pw"), remote, &off), Err(AuthFailed::UnknownScheme));
+    }
+
+    #[test]
+    fn addresses_are_spelled_as_java_spells_them() {
+        let text = |ip: &str| ip_identity(ip.parse().unwrap()).id.unwrap();
+        assert_eq!(text("::1"), "0:0:0:0:0:0:0:1");
+        assert_eq!(text("2001:db8::a"), "2001:db8:0:0:0:0:0:a");
+        assert_eq!(text("::ffff:10.0.0.1"), "10.0.0.1");
+    }
+
+    #[test]
+    fn any_required_scheme_will_do() {
+        let required = ["digest".to_owned(), "sasl".to_owned()];
+        assert!(satisfies(&required, &[id("ip", "1.2.3.4"), id("digest", "a:b")]));
+        assert!(!satisfies(&required, &[id("ip", "1.2.3.4")]));
+    }
 }
