@@ -1,0 +1,169 @@
+//! Commits become state, events and replies, in that order, under the tree's exclusive lock.
+
+use super::*;
+use zorilla_core::auth::{self, perm};
+use zorilla_core::ids::ConnId;
+use zorilla_core::tree::apply::{Applied, Event, EventKind, TxnResult};
+use zorilla_core::watch::EventType;
+use zorilla_protocol::irregular::{MultiResponse, MultiResult};
+use zorilla_protocol::records::{
+    Acl, Create2Response, CreateResponse, SetDataResponse, Stat, WatcherEvent,
+};
+use zorilla_protocol::txn::Txn;
+
+/// The state in every event: the client is connected (Java: `KeeperState.SyncConnected`).
+const SYNC_CONNECTED: i32 = 3;
+
+impl Driver {
+    pub(super) fn apply_through(&mut self, committed: Zxid) {
+        while self.proposals.front().is_some_and(|next| next.entry.zxid() <= committed) {
+            let ready = self.proposals.iter().take(APPLY_MAX).take_while(|p| p.entry.zxid() <= committed).count();
+            let batch: Vec<Proposal> = self.proposals.drain(..ready).collect();
+            if let Err(error) = self.apply_batch(batch) {
+                self.failure = Some(error.to_string());
+                return;
+            }
+        }
+    }
+
+    fn apply_batch(&mut self, batch: Vec<Proposal>) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
+        let mut tree = shared.tree.write();
+        let mut applied = Vec::with_capacity(batch.len());
+        for proposal in batch {
+            let zxid = proposal.entry.zxid();
+            let outcome = tree.apply(&proposal.entry.header, &proposal.entry.txn)?;
+            if let Some(digest) = &proposal.entry.digest {
+                assert_eq!(digest.tree_digest, outcome.digest, "the tree at {zxid} is not what its txn promised");
+            }
+            self.pending.committed(zxid);
+            fire(&shared, zxid, &outcome.events);
+            applied.push((proposal, outcome));
+        }
+        shared.evict(&mut tree);
+        drop(tree);
+        self.answer_all(applied);
+        Ok(())
+    }
+
+    /// Replies leave after the lock is free: the events that belong in front of them are queued. Each
+    /// connection is woken once.
+    fn answer_all(&mut self, applied: Vec<(Proposal, Applied)>) {
+        let now_ms = self.shared.clock.now_ms();
+        let mut to_wake: HashMap<ConnId, Arc<Connection>> = HashMap::new();
+        for (proposal, outcome) in applied {
+            let header = &proposal.entry.header;
+            let closed = matches!(proposal.entry.txn, Txn::CloseSession(_)).then_some(header.client_id);
+            let by_client = matches!(proposal.origin, Origin::Client { .. });
+            match proposal.origin {
+                Origin::Client { ref conn, number, xid, received_ms, form, name } => {
+                    let latency_ms = now_ms - received_ms;
+                    self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+                    self.shared.stats.answered(1, latency_ms);
+                    let mut state = conn.lock();
+                    state.counters.answered(name, xid, header.zxid, now_ms, latency_ms);
+                    state.replies.finish(number, |out| put_reply(out, xid, form, &proposal, &outcome.result));
+                    if form == ReplyForm::Close {
+                        state.ending = state.ending.max(Ending::AfterReplies);
+                    }
+                    drop(state);
+                    to_wake.entry(conn.id).or_insert_with(|| conn.clone());
+                }
+                Origin::Connect { conn, session, flag } => self.welcome(&conn, session, flag),
+                Origin::Server => {}
+            }
+            if let Some(session) = closed {
+                self.session_closed(session, by_client);
+            }
+        }
+        for conn in to_wake.values() {
+            conn.wake.notify_one();
+        }
+    }
+}
+
+/// Fans the changes of one txn out to whoever watches, while nobody can read the tree.
+fn fire(shared: &Shared, zxid: Zxid, events: &[Event]) {
+    if events.is_empty() {
+        return;
+    }
+    let mut watches = shared.watches.lock();
+    let connections = shared.connections.read();
+    for event in events {
+        let mut notify = |to: ConnId, kind: EventType, path: &str| {
+            let acl = match kind {
+                EventType::NodeChildrenChanged => &event.parent_acl,
+                _ => &event.acl,
+            };
+            if let Some(conn) = connections.get(&to) {
+                notify_one(shared, conn, zxid, kind, path, acl.as_deref());
+            }
+        };
+        match event.kind {
+            EventKind::Created => watches.created(&event.path, &mut notify),
+            EventKind::Deleted => watches.deleted(&event.path, &mut notify),
+            EventKind::DataChanged => watches.data_changed(&event.path, &mut notify),
+        }
+    }
+}
+
+/// Sends one event, if its receiver may read the node it tells of (CVE-2024-23944).
+fn notify_one(shared: &Shared, conn: &Connection, zxid: Zxid, kind: EventType, path: &str, acl: Option<&[Acl]>) {
+    let ids = conn.lock().ids.clone();
+    if !shared.rules.skip_acl && auth::check_acl(acl, perm::READ, &ids).is_err() {
+        return;
+    }
+    conn.push_event(|out| put_event(out, zxid, kind as i32, path));
+    conn.wake.notify_one();
+}
+
+/// Appends a notification.
+pub fn put_event(out: &mut BytesMut, zxid: Zxid, kind: i32, path: &str) {
+    put_frame(out, |out| {
+        ReplyHeader { xid: -1, zxid, err: Code::Ok.number() }.put(out);
+        WatcherEvent { kind, state: SYNC_CONNECTED, path: Some(path.to_owned()) }.put(out);
+    });
+}
+
+fn put_reply(out: &mut BytesMut, xid: i32, form: ReplyForm, proposal: &Proposal, result: &TxnResult) {
+    let zxid = proposal.entry.zxid();
+    put_frame(out, |out| {
+        ReplyHeader { xid, zxid, err: proposal.code.number() }.put(out);
+        if proposal.code == Code::Ok {
+            put_body(out, form, &proposal.entry.txn, result);
+        }
+    });
+}
+
+fn put_body(out: &mut BytesMut, form: ReplyForm, txn: &Txn, result: &TxnResult) {
+    match (form, result) {
+        (ReplyForm::Path, TxnResult::Create { path, .. }) => CreateResponse { path: path.to_string() }.put(out),
+        (ReplyForm::PathAndStat, TxnResult::Create { path, stat }) => {
+            Create2Response { path: path.to_string(), stat: stat.clone() }.put(out);
+        }
+        (ReplyForm::Stat, TxnResult::SetData { stat } | TxnResult::SetAcl { stat }) => stat.put(out),
+        (ReplyForm::Multi, TxnResult::Multi(results)) => {
+            let parts = match txn {
+                Txn::Multi(parts) => parts.as_slice(),
+                _ => &[],
+            };
+            MultiResponse { results: parts.iter().zip(results).map(multi_result).collect() }.put(out);
+        }
+        _ => {}
+    }
+}
+
+/// A part's result; what type 1 made is answered with its path alone.
+fn multi_result((part, result): (&Txn, &TxnResult)) -> MultiResult {
+    match result {
+        TxnResult::Create { path, stat } => match part {
+            Txn::Create(_) => MultiResult::Create(CreateResponse { path: path.to_string() }),
+            _ => MultiResult::Create2(Create2Response { path: path.to_string(), stat: Stat::clone(stat) }),
+        },
+        TxnResult::Delete => MultiResult::Delete,
+        TxnResult::SetData { stat } => MultiResult::SetData(SetDataResponse { stat: stat.clone() }),
+        TxnResult::Check => MultiResult::Check,
+        TxnResult::Error(code) => MultiResult::Error(*code),
+        other => unreachable!("a multi holds no {other:?}"),
+    }
+}

@@ -1,0 +1,134 @@
+//! What happens by the clock: expiry, checkpoints, reaping of containers and TTL nodes.
+
+use super::*;
+use crate::config::Config;
+
+/// A checkpoint is begun at least this often while there are changes.
+const CHECKPOINT_INTERVAL_MS: i64 = 60_000;
+
+/// Where the checkpoint under way stands.
+pub(super) struct CheckpointState {
+    /// The generation and zxid being written.
+    running: Option<(u32, Zxid)>,
+    next_ms: i64,
+}
+
+impl CheckpointState {
+    pub(super) fn new(now_ms: i64) -> CheckpointState {
+        CheckpointState { running: None, next_ms: now_ms + CHECKPOINT_INTERVAL_MS }
+    }
+}
+
+/// Removes containers and TTL nodes that are due (Java: `ContainerManager`).
+pub(super) struct Reaper {
+    interval_ms: i64,
+    /// Least time between two removals.
+    pause_ms: i64,
+    max_never_used_ms: i64,
+    next_scan_ms: i64,
+    next_removal_ms: i64,
+    due: VecDeque<Arc<str>>,
+}
+
+impl Reaper {
+    pub(super) fn new(config: &Config, now_ms: i64) -> Reaper {
+        let interval_ms = config.container_check_interval_ms;
+        Reaper {
+            interval_ms,
+            pause_ms: 60_000 / config.container_max_per_minute.max(1),
+            max_never_used_ms: config.container_max_never_used_ms,
+            next_scan_ms: now_ms + interval_ms,
+            next_removal_ms: now_ms,
+            due: VecDeque::new(),
+        }
+    }
+
+    fn next_deadline_ms(&self) -> i64 {
+        if self.due.is_empty() { self.next_scan_ms } else { self.next_removal_ms }
+    }
+}
+
+impl Driver {
+    pub(super) fn next_deadline_ms(&self) -> i64 {
+        if self.no_space || self.stopping {
+            // What is due now cannot be done now: look again a little later.
+            return self.shared.clock.now_ms() + 500;
+        }
+        let sessions = self.tracker.next_deadline().unwrap_or(i64::MAX);
+        sessions.min(self.reaper.next_deadline_ms()).min(self.checkpoint.next_ms).max(0)
+    }
+
+    pub(super) fn housekeep(&mut self) {
+        let now_ms = self.shared.clock.now_ms();
+        if self.tracker.next_deadline().is_some_and(|deadline| deadline <= now_ms) {
+            self.expire_sessions(now_ms);
+        }
+        self.begin_checkpoint(now_ms);
+        self.reap(now_ms);
+    }
+
+    /// Whether memory holds so many unwritten changes that writers have to wait for the store.
+    pub(super) fn must_wait(&self) -> bool {
+        self.checkpoint.running.is_some() && self.shared.tree.read().dirty_bytes() > self.shared.limits.dirty_bytes_max
+    }
+
+    fn begin_checkpoint(&mut self, now_ms: i64) {
+        let due = now_ms >= self.checkpoint.next_ms;
+        if due {
+            self.checkpoint.next_ms = now_ms + CHECKPOINT_INTERVAL_MS;
+        }
+        if self.checkpoint.running.is_some() {
+            return;
+        }
+        if !due && self.shared.tree.read().dirty_bytes() < self.shared.limits.checkpoint_bytes {
+            return;
+        }
+        let Some(checkpoint) = self.shared.tree.write().begin_checkpoint() else { return };
+        tracing::debug!(zxid = %checkpoint.zxid, znodes = checkpoint.nodes.len(), "checkpoint begun");
+        self.checkpoint.running = Some((checkpoint.generation, checkpoint.zxid));
+        self.checkpoint.next_ms = now_ms + CHECKPOINT_INTERVAL_MS;
+        self.checkpointer.write(checkpoint);
+    }
+
+    /// The store has it: the log before it is no longer needed, its znodes may leave memory.
+    pub(super) fn checkpointed(&mut self, result: Result<u32, StoreError>) {
+        let generation = match result {
+            Ok(generation) => generation,
+            Err(error) => {
+                self.failure = Some(error.to_string());
+                return;
+            }
+        };
+        let Some((running, zxid)) = self.checkpoint.running.take() else { return };
+        assert_eq!(generation, running, "the store finished a checkpoint that was not under way");
+        let mut tree = self.shared.tree.write();
+        tree.checkpoint_done(generation);
+        self.shared.evict(&mut tree);
+        drop(tree);
+        tracing::debug!(%zxid, "checkpoint durable");
+        self.log.purge(zxid);
+    }
+
+    fn reap(&mut self, now_ms: i64) {
+        if now_ms >= self.reaper.next_scan_ms {
+            self.reaper.next_scan_ms = now_ms + self.reaper.interval_ms;
+            let wall_ms = self.shared.clock.wall_ms();
+            self.reaper.due = self.reap_candidates(wall_ms).into();
+        }
+        while now_ms >= self.reaper.next_removal_ms && !self.no_space && !self.stopping {
+            let Some(path) = self.reaper.due.pop_front() else { return };
+            self.reaper.next_removal_ms = now_ms + self.reaper.pause_ms;
+            let caller = Caller { session: SessionId::NONE, ids: Arc::from([]) };
+            self.propose(Write::Reap { path: &path }, &caller, 0, Origin::Server);
+        }
+    }
+
+    fn reap_candidates(&mut self, wall_ms: i64) -> Vec<Arc<str>> {
+        let never_used_ms = self.reaper.max_never_used_ms;
+        let scan = self.shared.tree.read().reap_scan(wall_ms, never_used_ms);
+        scan.finish(&*self.shared.cold, wall_ms, never_used_ms).unwrap_or_else(|error| {
+            self.failure = Some(error.to_string());
+            Vec::new()
+        })
+    }
+}

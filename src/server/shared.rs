@@ -1,0 +1,186 @@
+//! What connections, the driver and the operator's commands share.
+
+use super::driver::Input;
+use super::inbox::Inbox;
+use crate::net::Connection;
+use crate::time::Clock;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use zorilla_core::auth::AuthRules;
+use zorilla_core::ids::ConnId;
+use zorilla_core::tree::cold::{ColdNodes, Miss, StoreError};
+use zorilla_core::tree::pending::Rules;
+use zorilla_core::tree::{Tree, load_miss};
+use zorilla_core::watch::Watches;
+
+/// Limits of the client side, from the configuration.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// `jute.maxbuffer`: the longest request in bytes.
+    pub frame_bytes_max: usize,
+    /// Longest string or buffer inside a request (`jute.maxbuffer` + extrasize).
+    pub field_bytes_max: usize,
+    /// `globalOutstandingLimit`: writes under way in the whole server.
+    pub outstanding_max: usize,
+    /// Unread bytes at which a connection is dropped.
+    pub out_bytes_max: usize,
+    /// How long a connection may stay without a handshake, in milliseconds.
+    pub sessionless_ms: u64,
+    /// `maxClientCnxns` per address; 0 = off.
+    pub per_address_max: usize,
+    /// `maxCnxns`; 0 = off.
+    pub connections_max: usize,
+    /// Bounds of the negotiated session time-out, in milliseconds.
+    pub session_timeout_ms: (i32, i32),
+    /// Authentication schemes one of which is required (`enforce.auth`); empty = off.
+    pub enforce_auth: Vec<String>,
+    /// Bytes that the tree in memory may take before clean znodes are dropped.
+    pub tree_bytes_max: usize,
+    /// Bytes of unwritten changes that start a checkpoint.
+    pub checkpoint_bytes: usize,
+    /// Bytes of unwritten changes at which writers wait for the checkpoint under way.
+    pub dirty_bytes_max: usize,
+}
+
+/// Counters of the whole server (Java: `ServerStats`).
+#[derive(Debug)]
+pub struct Stats {
+    /// Requests received.
+    pub received: AtomicU64,
+    /// Replies and events sent.
+    pub sent: AtomicU64,
+    latency_count: AtomicU64,
+    latency_sum_ms: AtomicI64,
+    latency_min_ms: AtomicI64,
+    latency_max_ms: AtomicI64,
+    /// Connections refused by a limit.
+    pub rejected: AtomicU64,
+    /// Failed authentications.
+    pub auth_failed: AtomicU64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Stats {
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            latency_count: AtomicU64::new(0),
+            latency_sum_ms: AtomicI64::new(0),
+            latency_min_ms: AtomicI64::new(i64::MAX),
+            latency_max_ms: AtomicI64::new(0),
+            rejected: AtomicU64::new(0),
+            auth_failed: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Stats {
+    /// Counts `count` answered requests that took `latency_ms` each.
+    pub fn answered(&self, count: u64, latency_ms: i64) {
+        if count == 0 {
+            return;
+        }
+        self.sent.fetch_add(count, Ordering::Relaxed);
+        self.latency_count.fetch_add(count, Ordering::Relaxed);
+        self.latency_sum_ms.fetch_add(latency_ms * count.cast_signed(), Ordering::Relaxed);
+        self.latency_min_ms.fetch_min(latency_ms, Ordering::Relaxed);
+        self.latency_max_ms.fetch_max(latency_ms, Ordering::Relaxed);
+    }
+
+    /// Least, average and most milliseconds of all requests since the last reset.
+    pub fn latency_ms(&self) -> (i64, f64, i64) {
+        let count = self.latency_count.load(Ordering::Relaxed);
+        if count == 0 {
+            return (0, 0.0, 0);
+        }
+        let average = self.latency_sum_ms.load(Ordering::Relaxed) as f64 / count as f64;
+        (self.latency_min_ms.load(Ordering::Relaxed), average, self.latency_max_ms.load(Ordering::Relaxed))
+    }
+
+    /// `srst`.
+    pub fn reset(&self) {
+        self.received.store(0, Ordering::Relaxed);
+        self.sent.store(0, Ordering::Relaxed);
+        self.latency_count.store(0, Ordering::Relaxed);
+        self.latency_sum_ms.store(0, Ordering::Relaxed);
+        self.latency_min_ms.store(i64::MAX, Ordering::Relaxed);
+        self.latency_max_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The state of a running server. Lock order: tree, then connection; watches are taken under either.
+pub struct Shared {
+    /// The one reader of clocks.
+    pub clock: Clock,
+    /// See [`Limits`].
+    pub limits: Limits,
+    /// How writes are validated.
+    pub rules: Rules,
+    /// The committed tree. Only the driver and fault-ins take it exclusively.
+    pub tree: RwLock<Tree>,
+    /// What lies behind the tree.
+    pub cold: Arc<dyn ColdNodes>,
+    /// Registered under the tree's shared lock, fired under its exclusive one.
+    pub watches: Mutex<Watches>,
+    /// Every open connection.
+    pub connections: RwLock<HashMap<ConnId, Arc<Connection>>>,
+    /// How many each address has.
+    pub per_address: Mutex<HashMap<IpAddr, usize>>,
+    /// To the driver.
+    pub inbox: Inbox<Input>,
+    /// Writes under way.
+    pub outstanding: AtomicUsize,
+    /// See [`Stats`].
+    pub stats: Stats,
+    /// Set once, when the server is to stop.
+    pub stopping: AtomicBool,
+    /// The configuration as it was read, for the operator's commands.
+    pub config: Arc<crate::config::Config>,
+}
+
+impl Shared {
+    /// The rules of authentication.
+    pub fn auth(&self) -> &AuthRules {
+        &self.rules.auth
+    }
+
+    /// Brings what a request missed into memory. May block on a disk; no lock is held while it does.
+    pub fn fault_in(&self, miss: &Miss) -> Result<(), StoreError> {
+        loop {
+            let token = self.tree.read().begin_fault();
+            let loaded = load_miss(&*self.cold, miss)?;
+            let mut tree = self.tree.write();
+            if tree.finish_fault(token, miss, loaded) {
+                self.evict(&mut tree);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Drops clean znodes if memory holds more than it should, a bounded number at a time.
+    pub fn evict(&self, tree: &mut Tree) {
+        const STEPS_MAX: usize = 2000;
+        let over = tree.resident_bytes().saturating_sub(self.limits.tree_bytes_max);
+        if over > 0 {
+            tree.evict(over, STEPS_MAX);
+        }
+    }
+
+    /// A connection is gone: its watches, its place under the limits, its session's owner.
+    pub fn forget(&self, conn: &Connection) {
+        self.watches.lock().remove_connection(conn.id);
+        if self.connections.write().remove(&conn.id).is_some() {
+            let mut per_address = self.per_address.lock();
+            if let Some(count) = per_address.get_mut(&conn.peer.ip()) {
+                *count -= 1;
+                if *count == 0 {
+                    per_address.remove(&conn.peer.ip());
+                }
+            }
+        }
+        self.inbox.push(Input::Gone { conn: conn.id, session: conn.session_id() });
+    }
+}
