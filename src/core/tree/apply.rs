@@ -217,6 +217,10 @@ impl Tree {
         let Some(parent_node) = self.ensure(parent)? else { return Ok(Err(Code::NoNode)) };
         let parent_acl = parent_node.acl.clone();
         let removed = match self.ensure(path)? {
+            Some(node) if node.num_children > 0 => {
+                self.remove_below(zxid, path)?;
+                self.remove(path)
+            }
             Some(_) => self.remove(path),
             None => None,
         };
@@ -231,6 +235,17 @@ impl Tree {
         self.quota_on_delete(&path, node.data_len() as i64)?;
         events.push(Event { kind: EventKind::Deleted, path, acl: node.acl.clone(), parent_acl });
         Ok(Ok(TxnResult::Delete))
+    }
+
+    /// Only in a replay over a state that is newer in parts: the node had no children when it was
+    /// deleted, so what is below it now was created later and will be again. (Apache keeps such nodes,
+    /// out of their new parent's list.)
+    fn remove_below(&mut self, zxid: Zxid, path: &str) -> Result<(), StoreError> {
+        let mut unwatched = Vec::new();
+        for path in self.descendants(path)?.iter().rev() {
+            let _exists = self.apply_delete(zxid, path, &mut unwatched)?;
+        }
+        Ok(())
     }
 
     fn apply_set_data(

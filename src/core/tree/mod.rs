@@ -12,6 +12,8 @@ mod memory;
 pub mod quota;
 pub mod read;
 pub mod reap;
+#[cfg(test)]
+mod tests;
 pub mod znode;
 
 pub use apply::{Applied, Event, EventKind, TxnResult};

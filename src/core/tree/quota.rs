@@ -150,18 +150,38 @@ impl Tree {
     /// Znodes and data bytes at and below a path (empty: the root), from memory and store, which need
     /// not fit into memory together.
     fn count_subtree(&self, subject: &str) -> Result<(i64, i64), StoreError> {
-        let (mut count, mut bytes) = (0, 0);
-        let mut paths = vec![subject.to_owned()];
-        while let Some(path) = paths.pop() {
-            let Some(node) = self.peek(&path)? else { continue };
-            count += 1;
-            bytes += node.data_len() as i64;
-            if node.num_children > 0 {
-                let base = if path == ROOT { "" } else { &path };
-                paths.extend(self.peek_children(&path)?.iter().map(|name| format!("{base}/{name}")));
+        let Some(root) = self.peek(subject)? else { return Ok((0, 0)) };
+        let (mut count, mut bytes) = (1, root.data_len() as i64);
+        let mut open = vec![(subject.to_owned(), root)];
+        while let Some((path, node)) = open.pop() {
+            if node.num_children == 0 {
+                continue;
+            }
+            for name in self.peek_children(&path)? {
+                let child = format!("{path}/{name}");
+                let Some(node) = self.peek(&child)? else { continue };
+                count += 1;
+                bytes += node.data_len() as i64;
+                open.push((child, node));
             }
         }
         Ok((count, bytes))
+    }
+
+    /// Every path below `path` (not the root), parents before children.
+    pub(super) fn descendants(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        let mut open = vec![path.to_owned()];
+        while let Some(path) = open.pop() {
+            if self.peek(&path)?.is_some_and(|node| node.num_children > 0) {
+                for name in self.peek_children(&path)? {
+                    let child = format!("{path}/{name}");
+                    found.push(child.clone());
+                    open.push(child);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The znode, from memory or store; memory stays as it is.
