@@ -360,7 +360,8 @@ mod tests {
     fn auth_stands_for_every_proven_identity_and_duplicates_go() {
         let rules = AuthRules::default();
         let ids = [id("ip", "127.0.0.1"), id("super", ""), id("digest", "a:x"), id("digest", "b:y")];
-        let list = [acl(5, "auth", ""), acl(1, "world", "anyone"), acl(1, "world", "anyone"), acl(2, "world", "anyone")];
+        let list =
+            [acl(5, "auth", ""), acl(1, "world", "anyone"), acl(1, "world", "anyone"), acl(2, "world", "anyone")];
         let fixed = fix_acl(Some(&list), &ids, &rules).unwrap();
         let expected =
             [acl(5, "digest", "a:x"), acl(5, "digest", "b:y"), acl(1, "world", "anyone"), acl(2, "world", "anyone")];

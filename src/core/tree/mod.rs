@@ -9,6 +9,8 @@ mod dirty;
 pub mod fault;
 mod map;
 mod memory;
+mod op;
+pub mod pending;
 pub mod quota;
 pub mod read;
 pub mod reap;
@@ -20,6 +22,7 @@ pub use apply::{Applied, Event, EventKind, TxnResult};
 pub use cold::{Checkpoint, ColdNodes, Miss, StoreError};
 pub use fault::{FaultToken, Loaded, load_miss};
 pub use memory::Tree;
+pub use pending::{Pending, Prepared, Rules, Write};
 pub use znode::{Owner, Znode};
 
 use std::sync::Arc;
