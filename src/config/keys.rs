@@ -105,9 +105,9 @@ impl Row {
 /// The row of a name, with or without `zookeeper.` in front. A full name wins over a pattern.
 pub fn find(name: &str) -> Option<&'static Row> {
     let name = bare(name);
-    ROWS.iter().find(|row| row.name == name || row.aliases.contains(&name)).or_else(|| {
-        ROWS.iter().filter(|row| row.matches(name)).max_by_key(|row| row.name.len())
-    })
+    ROWS.iter()
+        .find(|row| row.name == name || row.aliases.contains(&name))
+        .or_else(|| ROWS.iter().filter(|row| row.matches(name)).max_by_key(|row| row.name.len()))
 }
 
 /// A name without the `zookeeper.` that Java's property has in front of it.

@@ -23,8 +23,8 @@ pub fn load(mut sources: Sources, file: Option<&Path>) -> Result<Sources, Config
 }
 
 fn read(path: &Path) -> Result<FileText, ConfigError> {
-    let bytes = fs::read(path)
-        .map_err(|why| ConfigError::Unreadable { path: path.to_owned(), why: why.to_string() })?;
+    let bytes =
+        fs::read(path).map_err(|why| ConfigError::Unreadable { path: path.to_owned(), why: why.to_string() })?;
     Ok(FileText { path: path.to_owned(), text: properties::decode(&bytes) })
 }
 

@@ -67,7 +67,18 @@ mod tests {
         assert_eq!(parse("a:2888:3888:OBSERVER;2181"), line(true, Some((None, 2181))));
         assert_eq!(parse("[::1]:2888:3888;[::2]:2181"), line(false, Some((Some("::2".into()), 2181))));
         assert_eq!(parse("a:2888:3888|b:2889:3889;2181"), line(false, Some((None, 2181))));
-        for bad in ["", "a", "a:2888", "a:2888:x", "a:2888:99999", "a:1:2:boss", "a:1:2;", "a:1:2;x:y", ":1:2", "a:1:2:observer:3"] {
+        for bad in [
+            "",
+            "a",
+            "a:2888",
+            "a:2888:x",
+            "a:2888:99999",
+            "a:1:2:boss",
+            "a:1:2;",
+            "a:1:2;x:y",
+            ":1:2",
+            "a:1:2:observer:3",
+        ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }

@@ -24,7 +24,8 @@ const THREADS: super::keys::Status = WithoutEffect("connections are served by a 
 const CACHES: super::keys::Status = WithoutEffect("replies are encoded from memory; there is no such cache or buffer");
 const WATCHES: super::keys::Status = WithoutEffect("there is one kind of watch index, which needs no cleaner");
 const JVM: super::keys::Status = WithoutEffect("there is no JVM");
-const LOGGING: super::keys::Status = WithoutEffect("the log goes to standard error; ZOO_LOG_LEVEL or RUST_LOG set its level");
+const LOGGING: super::keys::Status =
+    WithoutEffect("the log goes to standard error; ZOO_LOG_LEVEL or RUST_LOG set its level");
 const WHITELIST: &str = "srvr";
 
 /// Every key, grouped as in the operator's guide.

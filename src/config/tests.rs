@@ -263,10 +263,7 @@ fn apaches_start_errors() {
         ("dataDir=/d\nclientPortAddress=::1", "clientPortAddress is set but clientPort is not set"),
         ("dataDir=/d\nserver.1=a:1:2:observer", "Observers w/o participants is an invalid configuration"),
         ("dataDir=/d\nserver.1=a:1:2\nserver.2=a:1:2:observer", "Observers w/o quorum is an invalid configuration"),
-        (
-            "dataDir=/d\nelectionAlg=0",
-            "zoo.cfg:2: electionAlg=0 is not possible; allowed: a whole number from 3 to 3",
-        ),
+        ("dataDir=/d\nelectionAlg=0", "zoo.cfg:2: electionAlg=0 is not possible; allowed: a whole number from 3 to 3"),
         (
             "dataDir=/d\n\nstandaloneEnabled=maybe",
             "zoo.cfg:3: standaloneEnabled=maybe is not possible; allowed: true or false",
