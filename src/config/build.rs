@@ -134,10 +134,10 @@ fn check_rules(settings: &Settings) -> Result<(), ConfigError> {
             return Err(setting.not_possible("participant or observer"));
         }
     }
-    if let Some(setting) = settings.get("DigestAuthenticationProvider.digestAlg") {
-        if !["SHA1", "SHA-1"].iter().any(|alg| setting.value.eq_ignore_ascii_case(alg)) {
-            return Err(setting.not_possible("SHA1; the other algorithms are not supported yet"));
-        }
+    if let Some(setting) = settings.get("DigestAuthenticationProvider.digestAlg")
+        && !["SHA1", "SHA-1"].iter().any(|alg| setting.value.eq_ignore_ascii_case(alg))
+    {
+        return Err(setting.not_possible("SHA1; the other algorithms are not supported yet"));
     }
     Ok(())
 }
