@@ -57,8 +57,7 @@ fn the_core_does_not_reach_outside() {
     sources(core, &mut files);
     sources(&protocol, &mut files);
     assert!(files.len() > 25, "only {} files were looked at", files.len());
-    let offences: Vec<_> =
-        files.iter().flat_map(|path| offences(path, &fs::read_to_string(path).unwrap())).collect();
+    let offences: Vec<_> = files.iter().flat_map(|path| offences(path, &fs::read_to_string(path).unwrap())).collect();
     assert!(offences.is_empty(), "{}", offences.join("\n"));
 }
 
