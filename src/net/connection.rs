@@ -120,6 +120,11 @@ impl Counters {
         }
     }
 
+    /// `crst`: everything but when the session was attached.
+    pub fn reset(&mut self, now_ms: i64) {
+        *self = Counters::new(now_ms, self.established_ms);
+    }
+
     /// Counts one answered request.
     pub fn answered(&mut self, operation: &'static str, xid: i32, zxid: Zxid, now_ms: i64, latency_ms: i64) {
         self.sent += 1;

@@ -2,10 +2,10 @@
 //! driver, sends what is ready.
 
 use super::connection::{Connection, Ending, Job, Work};
-use crate::admin;
 use crate::server::driver::{Input, Order, Submission};
 use crate::server::reads;
 use crate::server::shared::Shared;
+use crate::server::words::{self, Word};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -161,9 +161,14 @@ impl Task<'_> {
 
     /// A four-letter word or a ConnectRequest. `Ok(true)`: more bytes are needed.
     fn first_bytes(&mut self) -> Result<bool, Close> {
-        if let Some(answer) = admin::answer_word(self.shared, &self.received) {
-            self.conn.lock().replies.ready().extend_from_slice(answer.as_bytes());
-            return Err(Close::Done);
+        let look = || words::answer(self.shared, self.conn, &self.received);
+        match tokio::task::block_in_place(look) {
+            Word::Unfinished => return Ok(true),
+            Word::None => {}
+            Word::Answer(answer) => {
+                self.conn.lock().replies.ready().extend_from_slice(answer.as_bytes());
+                return Err(Close::Done);
+            }
         }
         let Some(frame) = self.next_frame()? else { return Ok(true) };
         let request = ConnectRequest::get(&mut Reader::with_limit(&frame, self.shared.limits.field_bytes_max))

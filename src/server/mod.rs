@@ -5,6 +5,7 @@ pub mod inbox;
 pub mod reads;
 pub mod recovery;
 pub mod shared;
+pub mod words;
 
 use crate::config::Config;
 use crate::exit::Exit;
@@ -20,7 +21,7 @@ use shared::{Limits, Shared, Stats};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +35,8 @@ use zorilla_protocol::Sid;
 
 /// How long the driver may take to finish what is under way when told to stop.
 const STOP_MAX: Duration = Duration::from_secs(30);
+/// What `gtmk` shows in Apache unless it was set.
+const TRACE_MASK_DEFAULT: i64 = 306;
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(config: Config) -> Result<(), Exit> {
@@ -167,6 +170,7 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
         inbox: inbox::Inbox::default(),
         outstanding: AtomicUsize::new(0),
         stats: Stats::default(),
+        trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
         stopping: AtomicBool::new(false),
         config: config.clone(),
     });

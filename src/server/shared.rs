@@ -135,6 +135,8 @@ pub struct Shared {
     pub outstanding: AtomicUsize,
     /// See [`Stats`].
     pub stats: Stats,
+    /// Apache's trace mask: kept and shown, nothing else.
+    pub trace_mask: AtomicI64,
     /// Set once, when the server is to stop.
     pub stopping: AtomicBool,
     /// The configuration as it was read, for the operator's commands.
