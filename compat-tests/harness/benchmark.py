@@ -20,7 +20,6 @@ from pathlib import Path
 
 from harness import servers
 
-RELEASE = servers.CHECKOUT / "target" / "release"
 SERVERS = ("apache", "zorilla", "limit")
 # The same zoo.cfg keys for both servers, beside what the harness sets for every server.
 CONFIG = {"maxClientCnxns": 0}
@@ -83,7 +82,7 @@ class Limit:
     def __init__(self, directory: Path, bytes_each: int):
         port = servers.free_port()
         self.address = f"{servers.HOST}:{port}"
-        command = [str(RELEASE / "zklimit"), self.address, str(directory / "limit.log"), str(bytes_each)]
+        command = [str(servers.RELEASE / "zklimit"), self.address, str(directory / "limit.log"), str(bytes_each)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.pid = self.process.pid
         # It says where it listens once its log is filled.
@@ -162,7 +161,7 @@ def warm_up_runs(seconds: int) -> list[int]:
 
 def zkload(server, arguments: list[str]) -> dict:
     """Runs `zkload` against a server; what it reports, or why it could not."""
-    command = [str(RELEASE / "zkload"), *arguments, "--address", server.address, "--pid", str(server.pid)]
+    command = [str(servers.RELEASE / "zkload"), *arguments, "--address", server.address, "--pid", str(server.pid)]
     seconds = int(arguments[arguments.index("--seconds") + 1]) + int(arguments[arguments.index("--warmup") + 1])
     try:
         before = Cpu.now(server.pid)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 COMPAT = Path(__file__).resolve().parent.parent
 CHECKOUT = COMPAT.parent
+# Where cargo puts release binaries.
+RELEASE = Path(os.environ.get("CARGO_TARGET_DIR") or CHECKOUT / "target") / "release"
 APACHE = COMPAT / "apache"
 APACHE_JARS = COMPAT / "target" / "apache"
 APACHE_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
@@ -216,7 +218,7 @@ class Server:
 
 def zorilla_binary() -> Path:
     """The binary under test: `ZORILLA_BIN`, else the release build of this checkout."""
-    path = Path(os.environ.get("ZORILLA_BIN") or CHECKOUT / "target" / "release" / "zorilla")
+    path = Path(os.environ.get("ZORILLA_BIN") or RELEASE / "zorilla")
     if not os.access(path, os.X_OK):
         raise ServerError(f"no zorilla binary at {path}: `cargo build --release`, or set ZORILLA_BIN")
     return path.resolve()

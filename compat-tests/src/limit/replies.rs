@@ -141,6 +141,7 @@ mod tests {
             Op::CreateBatch { dir, number, count },
             Op::DeleteBatch { dir, number, count },
             Op::CloseSession,
+            Op::Ping,
         ] {
             let (mut request, mut reply) = (Vec::new(), Vec::new());
             wire::request(&mut request, 5, op.opcode(), |out| names.body(out, op));

@@ -8,10 +8,13 @@ use mio::{Events, Poll};
 
 use super::failure::Failure;
 use super::ops::{Names, Op};
-use super::session::{Answer, Session};
+use super::session::{Answer, Session, TIMEOUT_MS};
 
 /// A server that is silent for this long has failed.
 const STALL_SECONDS: u64 = 30;
+/// A session that has asked nothing for this long sends a ping: a quarter of its timeout.
+const PING_NS: u64 = TIMEOUT_MS as u64 * 1_000_000 / 4;
+const PING_CHECK_NS: u64 = 1_000_000_000;
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// What a run asks, and what it does with the answers. Times are nanoseconds on the fleet's clock.
@@ -58,13 +61,15 @@ pub struct Fleet<'a> {
     clock: Instant,
     opening: usize,
     unanswered: usize,
+    pings_checked_ns: u64,
 }
 
 impl<'a> Fleet<'a> {
     /// A fleet without sessions.
     pub fn new(names: &'a Names, address: SocketAddr) -> Result<Self, Failure> {
         let (poll, clock) = (Poll::new()?, Instant::now());
-        Ok(Self { names, address, poll, sessions: Vec::new(), clock, opening: 0, unanswered: 0 })
+        let sessions = Vec::new();
+        Ok(Self { names, address, poll, sessions, clock, opening: 0, unanswered: 0, pings_checked_ns: 0 })
     }
 
     /// A fleet of `count` open sessions.
@@ -103,6 +108,7 @@ impl<'a> Fleet<'a> {
                 self.sessions.push(Session::open(self.sessions.len(), self.address, self.poll.registry())?);
                 self.opening += 1;
             }
+            self.ping_idle(now_ns)?;
             if self.opening + self.unanswered == 0 && plan.finished() {
                 return Ok(());
             }
@@ -139,6 +145,9 @@ impl<'a> Fleet<'a> {
                         if let Some(what) = what {
                             return Err(Failure::Wrong { session: index, what });
                         }
+                        if pending.tag == Op::Ping && header.err == 0 {
+                            return Ok(());
+                        }
                         plan.answered(index, pending.tag, header.err, pending.sent_ns, now_ns);
                     }
                 }
@@ -164,6 +173,23 @@ impl<'a> Fleet<'a> {
             self.unanswered += 1;
         }
         Ok(session.flush()?)
+    }
+
+    /// Keeps sessions alive that a plan leaves waiting, such as watchers. Looks once a second.
+    fn ping_idle(&mut self, now_ns: u64) -> Result<(), Failure> {
+        if now_ns - self.pings_checked_ns < PING_CHECK_NS {
+            return Ok(());
+        }
+        self.pings_checked_ns = now_ns;
+        for session in &mut self.sessions {
+            let idle = session.connected() && !session.closing() && session.outstanding() == 0;
+            if idle && now_ns - session.asked_ns() >= PING_NS {
+                self.names.ask(session, Op::Ping, now_ns);
+                session.flush()?;
+                self.unanswered += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Closes every session, so that the server need not wait for them to expire.
@@ -210,5 +236,55 @@ impl Plan for Close {
 
     fn outstanding(&self) -> usize {
         1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Limit;
+
+    /// Waits for pings to have been due, asking nothing.
+    struct Idle {
+        over: bool,
+    }
+
+    impl Plan for Idle {
+        fn next(&mut self, _session: usize) -> Option<Op> {
+            None
+        }
+
+        fn answered(&mut self, _session: usize, op: Op, _err: i32, _sent_ns: u64, _now_ns: u64) {
+            panic!("a plan hears of {op:?}, which it did not ask");
+        }
+
+        fn outstanding(&self) -> usize {
+            1
+        }
+
+        fn tick(&mut self, now_ns: u64) -> Result<(), Failure> {
+            self.over = now_ns > 2 * PING_CHECK_NS;
+            Ok(())
+        }
+
+        fn finished(&self) -> bool {
+            self.over
+        }
+    }
+
+    #[test]
+    fn sessions_that_wait_send_pings_and_the_plan_does_not_see_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut limit = Limit::bind(([127, 0, 0, 1], 0).into(), &dir.path().join("log"), 0).unwrap();
+        let address = limit.address().unwrap();
+        std::thread::spawn(move || limit.serve());
+        let names = Names::new("/r", 1, 1, 0);
+        let mut fleet = Fleet::open(&names, address, 3).unwrap();
+        // As if the last requests were long ago.
+        fleet.clock -= Duration::from_nanos(PING_NS);
+        fleet.pings_checked_ns = 0;
+        fleet.run(&mut Idle { over: false }).unwrap();
+        assert!(fleet.sessions.iter().all(|session| session.asked_ns() >= PING_NS), "each has pinged");
+        fleet.close().unwrap();
     }
 }

@@ -67,6 +67,8 @@ pub enum Op {
         count: u32,
     },
     CloseSession,
+    /// Keeps an idle session alive.
+    Ping,
 }
 
 impl Op {
@@ -89,6 +91,7 @@ impl Op {
             Self::DeleteDir { .. } | Self::Delete { .. } => op::DELETE,
             Self::MultiSet { .. } | Self::CreateBatch { .. } | Self::DeleteBatch { .. } => op::MULTI,
             Self::CloseSession => op::CLOSE_SESSION,
+            Self::Ping => op::PING,
         }
     }
 }
@@ -195,7 +198,7 @@ impl Names {
                 }
                 wire::multi_end(out);
             }
-            Op::CloseSession => {}
+            Op::CloseSession | Op::Ping => {}
         }
     }
 
@@ -229,7 +232,7 @@ impl Names {
             Op::Create { dir, number } | Op::CreateEphemeral { dir, number } => {
                 self.strip_created(body, dir, number) == Some(&[])
             }
-            Op::Delete { .. } | Op::DeleteDir { .. } | Op::CloseSession => body.is_empty(),
+            Op::Delete { .. } | Op::DeleteDir { .. } | Op::CloseSession | Op::Ping => body.is_empty(),
             Op::MultiSet { .. } => is_multi_reply(body, op::SET_DATA, MULTI_SETS, |_, rest| rest.get(STAT_BYTES..)),
             Op::CreateBatch { dir, number, count } => {
                 is_multi_reply(body, op::CREATE, count, |at, rest| self.strip_created(rest, dir, number + at))

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::failure::Failure;
-use super::wire::{self, NOTIFICATION_XID, ReplyHeader};
+use super::wire::{self, NOTIFICATION_XID, PING_XID, ReplyHeader};
 
 /// Longest frame accepted from a server; anything above is a framing error.
 const FRAME_BYTES_MAX: usize = 64 << 20;
@@ -52,6 +52,7 @@ pub struct Session<T> {
     written: usize,
     pending: VecDeque<Pending<T>>,
     next_xid: i32,
+    asked_ns: u64,
     last_zxid: i64,
 }
 
@@ -75,6 +76,7 @@ impl<T: Copy> Session<T> {
             written: 0,
             pending: VecDeque::new(),
             next_xid: 1,
+            asked_ns: 0,
             last_zxid: 0,
         };
         wire::connect(&mut session.output, TIMEOUT_MS);
@@ -94,11 +96,22 @@ impl<T: Copy> Session<T> {
 
     /// Appends a request; [`Session::flush`] sends it together with its neighbours.
     pub fn request(&mut self, opcode: i32, tag: T, sent_ns: u64, body: impl FnOnce(&mut Vec<u8>)) {
-        let xid = self.next_xid;
-        // Like the Java client: positive, and never 0.
-        self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
+        let xid = if opcode == wire::op::PING { PING_XID } else { self.take_xid() };
         wire::request(&mut self.output, xid, opcode, body);
         self.pending.push_back(Pending { xid, sent_ns, tag });
+        self.asked_ns = sent_ns;
+    }
+
+    /// When the last request was made.
+    pub fn asked_ns(&self) -> u64 {
+        self.asked_ns
+    }
+
+    /// Like the Java client's: positive, and never 0.
+    fn take_xid(&mut self) -> i32 {
+        let xid = self.next_xid;
+        self.next_xid = if xid == i32::MAX { 1 } else { xid + 1 };
+        xid
     }
 
     /// Expect the server to close the connection: `closeSession` has been asked for.
@@ -210,7 +223,7 @@ mod tests {
         let mut poll = mio::Poll::new().unwrap();
         let mut session = Session::open(0, listener.local_addr().unwrap(), poll.registry()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
-        (0..requests).for_each(|_| session.request(wire::op::PING, (), 0, |_| {}));
+        (0..requests).for_each(|_| session.request(wire::op::CLOSE_SESSION, (), 0, |_| {}));
         // Unread bytes would turn the close below into a reset.
         server.read_exact(&mut [0; 49]).unwrap();
         server.write_all(bytes).unwrap();

@@ -26,6 +26,8 @@ pub const MULTI_HEADER_BYTES: usize = 9;
 pub const DIGITS: usize = 10;
 /// `xid` of a watch notification.
 pub const NOTIFICATION_XID: i32 = -1;
+/// `xid` of a ping and of its reply.
+pub const PING_XID: i32 = -2;
 /// Create flag of an ephemeral znode.
 pub const EPHEMERAL: i32 = 1;
 
