@@ -17,7 +17,11 @@ mod active;
 pub mod disk;
 pub mod format;
 mod replay;
+#[cfg(test)]
+mod sim_disk;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use replay::{Replayed, TornTail, replay, replay_on};

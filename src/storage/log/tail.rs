@@ -16,6 +16,8 @@ use zorilla_protocol::Zxid;
 const CHUNK_BYTES: usize = 1 << 20;
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: u64 = 512;
+/// The upper half of a checksum is always zero: it looks the same written and unwritten.
+const CHECKSUM_ZEROS: u64 = 4;
 /// The zxid of a record that is looked for behind a broken place is at most this much further.
 const LOOK_AHEAD_TXNS: i64 = 1 << 24;
 
@@ -155,18 +157,27 @@ impl<'a> Source<'a> {
             return Ok(End::Damaged("a record is whole, but its length or its last byte is wrong"));
         }
         match self.record_behind(offset, written, last)? {
-            Some(behind) if !(in_last_write && self.misses_sector(offset, behind)?) => {
+            // The zeros that a checksum begins with may stand in a sector that was never written.
+            Some(behind) if !(in_last_write && self.misses_sector(offset, behind + CHECKSUM_ZEROS)?) => {
                 Ok(End::Damaged("there is no whole record here, but there are some behind it"))
             }
             _ => Ok(torn),
         }
     }
 
-    /// Whether a sector of the stretch was never written.
+    /// Whether a sector of the stretch, which begins with a record's head, was never written: it still
+    /// reads as what followed the write before, which is zeros with a mark in front.
     fn misses_sector(&mut self, from: u64, to: u64) -> io::Result<bool> {
+        let head = (SECTOR_BYTES - from % SECTOR_BYTES).min(RECORD_HEAD_BYTES as u64) as usize;
+        if head as u64 > CHECKSUM_ZEROS && self.bytes(from, head)?.iter().all(|byte| *byte == 0) {
+            return Ok(true);
+        }
+        let mark_end = from + Mark::BYTES as u64;
         let mut sector = from.next_multiple_of(SECTOR_BYTES);
         while sector + SECTOR_BYTES <= to {
-            if self.bytes(sector, SECTOR_BYTES as usize)?.iter().all(|byte| *byte == 0) {
+            let behind_mark = sector.max(mark_end);
+            let old = (sector + SECTOR_BYTES - behind_mark) as usize;
+            if self.bytes(behind_mark, old)?.iter().all(|byte| *byte == 0) {
                 return Ok(true);
             }
             sector += SECTOR_BYTES;
