@@ -233,6 +233,26 @@ impl Pending {
         self.overlay.get(path).map(|change| change.znode.as_ref())
     }
 
+    /// What the txn made last leaves behind, by path.
+    #[cfg(test)]
+    pub(super) fn last_writes(&self) -> Vec<(Arc<str>, Option<Arc<Znode>>)> {
+        let last = self.txns.back().copied().unwrap_or_default();
+        let writes = self.overlay.iter().filter(|(_, change)| change.zxid == last);
+        writes.map(|(path, change)| (path.clone(), change.znode.clone())).collect()
+    }
+
+    /// Whether nothing is remembered of txns that were applied.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.overlay.is_empty()
+            && self.traces.is_empty()
+            && self.txns.is_empty()
+            && self.ephemerals.is_empty()
+            && self.closing.is_empty()
+            && self.quotas.is_empty()
+            && self.limits_written == 0
+    }
+
     /// Replaces a znode (`None`: there is none) and keeps the digest.
     pub(super) fn write(&mut self, zxid: Zxid, path: &str, old: Option<&Znode>, new: Option<Znode>) {
         let digest = |znode: Option<&Znode>| znode.map_or(0, |znode| znode.digest(path));

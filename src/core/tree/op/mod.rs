@@ -8,6 +8,8 @@ mod multi;
 mod quota;
 mod session;
 mod set_data;
+#[cfg(test)]
+mod tests;
 
 use super::pending::{Pending, Rules, Write};
 use super::{Committed, Lookup, Miss, Znode};
@@ -96,7 +98,7 @@ pub(super) fn prepare(prep: &mut Prep<'_>, write: Write<'_>) -> Result<Txn, Stop
     // A log with a record that no reader takes is a server that does not start again. Requests are
     // bounded, but `auth` in an ACL stands for as many entries as the connection has identities.
     // closeSession is left alone: the session has to end, and our reader takes any length.
-    if txn_bytes(&txn) > self::txn_bytes_max(prep.rules) && !matches!(txn, Txn::CloseSession(_)) {
+    if txn_bytes(&txn) > txn_bytes_max(prep.rules) && !matches!(txn, Txn::CloseSession(_)) {
         return Err(Stop::Code(Code::BadArguments));
     }
     Ok(txn)
@@ -117,8 +119,8 @@ fn prepare_request(prep: &mut Prep<'_>, request: &Request) -> Result<Txn, Stop> 
         Request::DeleteContainer(request) => delete::delete_container(prep, &request.path),
         Request::SetData(request) => set_data::prepare(prep, request),
         Request::SetAcl(request) => acl::prepare(prep, request),
-        // The answer of a server that is no quorum's leader.
-        Request::Reconfig(_) => Err(Stop::Code(Code::Unimplemented)),
+        // `reconfigEnabled` is off, as it is by default. (Switched on, a standalone server says -6.)
+        Request::Reconfig(_) => Err(Stop::Code(Code::ReconfigDisabled)),
         Request::Multi(_) | Request::CloseSession(_) => Err(Stop::Code(Code::MarshallingError)),
         Request::Exists(_)
         | Request::GetData(_)
