@@ -13,7 +13,7 @@ pub trait File: Send {
     /// Writes at `offset`, extending the file where needed. May write less than asked.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// The length in bytes.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// Cuts the file, or extends it with a hole that reads as zeros.
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// Makes the content durable, and its length as far as reading needs it (fdatasync).
@@ -69,7 +69,7 @@ impl File for fs::File {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         FileExt::write_at(self, bytes, offset)
     }
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -282,7 +282,7 @@ impl File for SimFile {
         Ok(bytes.len())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.disk.shared.0.lock().nodes[self.node].live.len() as u64)
     }
 

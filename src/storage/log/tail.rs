@@ -236,7 +236,7 @@ fn follows(zxid: Zxid, last: Zxid) -> bool {
 
 /// Whether a file has a whole first record.
 pub(super) fn holds_record(file: &dyn File) -> io::Result<bool> {
-    let length = file.len()?;
+    let length = file.length()?;
     let mut source = Source::new(file, length);
     if !source.bytes(0, HEADER.len())?.starts_with(MAGIC) {
         return Ok(false);
