@@ -126,10 +126,10 @@ impl Tree {
 
     /// What the deletion of `path` means to quotas.
     pub(super) fn quota_on_delete(&mut self, path: &str, bytes: i64) -> Result<(), StoreError> {
-        if path::name(path) == LIMITS {
-            if let Some(subject) = path::parent(path).and_then(subject) {
-                self.quotas.paths.remove(subject);
-            }
+        if path::name(path) == LIMITS
+            && let Some(subject) = path::parent(path).and_then(subject)
+        {
+            self.quotas.paths.remove(subject);
         }
         self.quota_on_change(path, -bytes, -1)
     }

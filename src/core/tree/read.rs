@@ -78,8 +78,14 @@ pub fn read(
         Request::GetAllChildrenNumber(r) => (view.get_all_children_number(&r.path, out), None),
         Request::GetEphemerals(r) => (view.get_ephemerals(r.prefix_path.as_deref(), out), None),
         Request::MultiRead(ops) => return view.multi_read(ops, out),
-        Request::Sync(r) => (Ok(r.path.put(out)), None),
-        Request::WhoAmI(_) => (Ok(who_am_i(&caller.ids, out)), None),
+        Request::Sync(r) => {
+            r.path.put(out);
+            (Ok(()), None)
+        }
+        Request::WhoAmI(_) => {
+            who_am_i(&caller.ids, out);
+            (Ok(()), None)
+        }
         Request::Ping(_) => (Ok(()), None),
         _ => (Err(Stop::Code(Code::Unimplemented)), None),
     };
@@ -273,10 +279,10 @@ fn open_entry() -> Acl {
 /// Without ADMIN, nobody sees the hashes of others.
 fn masked(acl: &Acl) -> Acl {
     let mut acl = acl.clone();
-    if acl.id.scheme.as_deref() == Some("digest") {
-        if let Some((user, _)) = acl.id.id.as_deref().and_then(|id| id.split_once(':')) {
-            acl.id.id = Some(format!("{user}:x"));
-        }
+    if acl.id.scheme.as_deref() == Some("digest")
+        && let Some((user, _)) = acl.id.id.as_deref().and_then(|id| id.split_once(':'))
+    {
+        acl.id.id = Some(format!("{user}:x"));
     }
     acl
 }
