@@ -1,0 +1,1 @@
+"""Real clients, as their registries ship them, at work against the server."""
