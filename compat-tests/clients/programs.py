@@ -129,3 +129,12 @@ def tool(name: str) -> str:
     path = shutil.which(name)
     assert path, f"{name} is not installed: compat-tests/setup says what is needed"
     return path
+
+
+def go() -> list[str]:
+    """The command of the Go program, built when its sources are newer."""
+    directory = CLIENTS / "go"
+    binary = directory / "bin" / "compat"
+    if _is_stale(binary, [directory / "go.mod", directory / "go.sum", *directory.glob("*.go")]):
+        _build([tool("go"), "build", "-o", str(binary), "."], directory)
+    return [str(binary)]
