@@ -173,14 +173,7 @@ impl Connection {
     pub fn new(id: ConnId, peer: SocketAddr, ids: Arc<[Id]>, out_bytes_max: usize, now: (i64, i64)) -> Connection {
         let state =
             State { replies: Replies::default(), ids, ending: Ending::Open, counters: Counters::new(now.0, now.1) };
-        Connection {
-            id,
-            peer,
-            session: OnceLock::new(),
-            wake: Notify::new(),
-            state: Mutex::new(state),
-            out_bytes_max,
-        }
+        Connection { id, peer, session: OnceLock::new(), wake: Notify::new(), state: Mutex::new(state), out_bytes_max }
     }
 
     /// The lock. Taken for moments only, never while waiting for anything.

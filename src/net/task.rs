@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 use zorilla_core::auth;
@@ -257,7 +257,8 @@ impl Task<'_> {
     /// One hold of the locks: parked requests whose turn has come, then what was decoded. Returns what
     /// memory lacks for the next one, and how many were answered.
     fn turn(&mut self, now_ms: i64) -> (Option<Miss>, usize) {
-        let all_writes = self.shared.limits.enforce_auth.is_empty() && self.parsed.iter().all(|parsed| matches!(parsed, Parsed::Write { .. }));
+        let all_writes = self.shared.limits.enforce_auth.is_empty()
+            && self.parsed.iter().all(|parsed| matches!(parsed, Parsed::Write { .. }));
         if all_writes && !self.conn.lock().replies.has_job() {
             let mut state = self.conn.lock();
             state.counters.received += self.parsed.len() as u64;
@@ -367,11 +368,7 @@ impl Task<'_> {
 
     /// The xid of a request that may not pass because the connection has none of the identities that
     /// are required (`enforce.auth`).
-    fn lacks_authentication(
-        &self,
-        parsed: &Parsed,
-        ids: &[zorilla_protocol::records::Id],
-    ) -> Option<i32> {
+    fn lacks_authentication(&self, parsed: &Parsed, ids: &[zorilla_protocol::records::Id]) -> Option<i32> {
         let required = &self.shared.limits.enforce_auth;
         if required.is_empty() || auth::satisfies(required, ids) {
             return None;
@@ -490,6 +487,10 @@ async fn receive(reader: &mut ReadHalf<'_>, received: &mut BytesMut, size: &mut 
     }
     received.reserve(*size);
     let count = reader.read_buf(received).await?;
-    *size = if count >= *size { (*size * 2).min(READ_BYTES.1) } else { (*size / 2).max(count.min(READ_BYTES.1)).max(READ_BYTES.0) };
+    *size = if count >= *size {
+        (*size * 2).min(READ_BYTES.1)
+    } else {
+        (*size / 2).max(count.min(READ_BYTES.1)).max(READ_BYTES.0)
+    };
     Ok(count)
 }

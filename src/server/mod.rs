@@ -9,8 +9,8 @@ pub mod words;
 
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::net::listener;
 use crate::net::connection::Ending;
+use crate::net::listener;
 use crate::storage::dir::DataDir;
 use crate::storage::log::{LogOptions, TxnLog};
 use crate::storage::store::{Checkpointer, Store};
@@ -125,10 +125,9 @@ fn bind(config: &Config) -> Result<Option<TcpListener>, Exit> {
     let (host, backlog) = (config.client_port_address.as_deref(), config.client_port_listen_backlog);
     // As Apache without an address: every interface, over IPv6 and IPv4 where the system can.
     let candidates = match host {
-        Some(host) => (host, port)
-            .to_socket_addrs()
-            .map_err(|why| Exit::cannot_bind(&format!("{host}:{port}"), &why))?
-            .collect(),
+        Some(host) => {
+            (host, port).to_socket_addrs().map_err(|why| Exit::cannot_bind(&format!("{host}:{port}"), &why))?.collect()
+        }
         None => vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))],
     };
     let mut refused = None;

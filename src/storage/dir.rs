@@ -120,13 +120,8 @@ fn ensure(dir: &Path, create: bool) -> Result<(), DirError> {
 
 fn lock(data_dir: &Path, ours: &Path) -> Result<File, DirError> {
     let path = ours.join("LOCK");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io_error(&path))?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error(&path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {

@@ -6,9 +6,7 @@ use zorilla_core::ids::ConnId;
 use zorilla_core::tree::apply::{Applied, Event, EventKind, TxnResult};
 use zorilla_core::watch::EventType;
 use zorilla_protocol::irregular::{MultiResponse, MultiResult};
-use zorilla_protocol::records::{
-    Acl, Create2Response, CreateResponse, SetDataResponse, Stat, WatcherEvent,
-};
+use zorilla_protocol::records::{Acl, Create2Response, CreateResponse, SetDataResponse, Stat, WatcherEvent};
 use zorilla_protocol::txn::Txn;
 
 /// The state in every event: the client is connected (Java: `KeeperState.SyncConnected`).

@@ -126,9 +126,8 @@ impl Driver {
             return;
         }
         let attached = &self.attached;
-        let mut last_heard = |id: SessionId| {
-            attached.get(&id).map(|attached| attached.session.last_heard_ms.load(Ordering::Relaxed))
-        };
+        let mut last_heard =
+            |id: SessionId| attached.get(&id).map(|attached| attached.session.last_heard_ms.load(Ordering::Relaxed));
         for id in self.tracker.expire(now_ms, &mut last_heard) {
             tracing::info!(session = %id, timeout_ms = self.tracker.timeout(id), "expiring the session: nothing heard in time");
             self.begin_close(id);

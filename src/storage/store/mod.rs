@@ -16,8 +16,8 @@ use rocksdb::{
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 use std::path::{Path, PathBuf};
-use zorilla_core::tree::cold::{Checkpoint, ColdNodes, Header, StoreError};
 use zorilla_core::tree::Znode;
+use zorilla_core::tree::cold::{Checkpoint, ColdNodes, Header, StoreError};
 
 /// Column families. Names are part of the format.
 const NODE: &str = "node";

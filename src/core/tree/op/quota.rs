@@ -26,10 +26,10 @@ impl Prep<'_> {
 
     /// Counts the deletion of a node with this much data.
     pub(super) fn credit_quota(&mut self, path: &str, bytes: i64) -> Result<(), Stop> {
-        if self.rules.enforce_quota {
-            if let Some(root) = self.quota_root(path)? {
-                self.pending.note_quota(self.zxid, root, QuotaChange { count: -1, bytes: -bytes });
-            }
+        if self.rules.enforce_quota
+            && let Some(root) = self.quota_root(path)?
+        {
+            self.pending.note_quota(self.zxid, root, QuotaChange { count: -1, bytes: -bytes });
         }
         Ok(())
     }
