@@ -190,10 +190,10 @@ impl Task<'_> {
         loop {
             let decoded = self.decode_run()?;
             // Only what the client sent keeps its session alive, not what others made us send to it.
-            if decoded > 0 || std::mem::take(&mut self.heard) {
-                if let Some(session) = self.conn.session.get() {
-                    session.last_heard_ms.store(now_ms, Ordering::Relaxed);
-                }
+            if (decoded > 0 || std::mem::take(&mut self.heard))
+                && let Some(session) = self.conn.session.get()
+            {
+                session.last_heard_ms.store(now_ms, Ordering::Relaxed);
             }
             let (miss, answered) = self.turn(now_ms);
             self.submit(now_ms);

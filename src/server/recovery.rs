@@ -101,11 +101,11 @@ fn replay_one(
             return Err(RecoveryError::Digest { zxid: entry.zxid(), ours, theirs });
         }
     }
-    if tree.dirty_bytes() > limits.checkpoint_bytes {
-        if let Some(checkpoint) = tree.begin_checkpoint() {
-            store.write(&checkpoint)?;
-            tree.checkpoint_done(checkpoint.generation);
-        }
+    if tree.dirty_bytes() > limits.checkpoint_bytes
+        && let Some(checkpoint) = tree.begin_checkpoint()
+    {
+        store.write(&checkpoint)?;
+        tree.checkpoint_done(checkpoint.generation);
     }
     let over = tree.resident_bytes().saturating_sub(limits.tree_bytes_max);
     if over > 0 {

@@ -58,10 +58,10 @@ impl Limit {
         let mut events = Events::with_capacity(1024);
         let mut touched = Vec::new();
         loop {
-            if let Err(e) = self.poll.poll(&mut events, None) {
-                if e.kind() != ErrorKind::Interrupted {
-                    return Err(e);
-                }
+            if let Err(e) = self.poll.poll(&mut events, None)
+                && e.kind() != ErrorKind::Interrupted
+            {
+                return Err(e);
             }
             for event in &events {
                 match event.token() {

@@ -112,10 +112,10 @@ impl<'a> Fleet<'a> {
             if self.opening + self.unanswered == 0 && plan.finished() {
                 return Ok(());
             }
-            if let Err(e) = self.poll.poll(&mut events, Some(POLL_TIMEOUT)) {
-                if e.kind() != std::io::ErrorKind::Interrupted {
-                    return Err(e.into());
-                }
+            if let Err(e) = self.poll.poll(&mut events, Some(POLL_TIMEOUT))
+                && e.kind() != std::io::ErrorKind::Interrupted
+            {
+                return Err(e.into());
             }
             for event in &events {
                 self.serve(event.token().0, event.is_read_closed(), plan)?;

@@ -72,7 +72,7 @@ impl Steady {
 impl Plan for Steady {
     fn next(&mut self, session: usize) -> Option<Op> {
         let asked = self.asked[session];
-        let torn_cycle = self.mix == Mix::CreateSetDelete && asked % 3 != 0;
+        let torn_cycle = self.mix == Mix::CreateSetDelete && !asked.is_multiple_of(3);
         if self.over && !torn_cycle {
             return None;
         }

@@ -88,12 +88,12 @@ impl Driver {
 
     pub(super) fn gone(&mut self, conn: zorilla_core::ids::ConnId, session: SessionId) {
         self.tracker.clear_owner(session, conn);
-        if self.attached.get(&session).is_some_and(|attached| attached.conn.id == conn) {
-            if let Some(attached) = self.attached.remove(&session) {
-                // What was heard last counts even though nobody will ask the connection any more.
-                let heard_ms = attached.session.last_heard_ms.load(Ordering::Relaxed);
-                self.tracker.touch(session, None, heard_ms);
-            }
+        if self.attached.get(&session).is_some_and(|attached| attached.conn.id == conn)
+            && let Some(attached) = self.attached.remove(&session)
+        {
+            // What was heard last counts even though nobody will ask the connection any more.
+            let heard_ms = attached.session.last_heard_ms.load(Ordering::Relaxed);
+            self.tracker.touch(session, None, heard_ms);
         }
     }
 
@@ -139,10 +139,10 @@ impl Driver {
     /// The closeSession txn is applied: the session is gone, its connection with it.
     pub(super) fn session_closed(&mut self, id: SessionId, by_client: bool) {
         self.tracker.remove(id);
-        if let Some(attached) = self.attached.remove(&id) {
-            if !by_client {
-                attached.conn.end(Ending::AfterReady);
-            }
+        if let Some(attached) = self.attached.remove(&id)
+            && !by_client
+        {
+            attached.conn.end(Ending::AfterReady);
         }
     }
 }

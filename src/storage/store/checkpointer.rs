@@ -53,10 +53,10 @@ impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.work = None;
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                error!("the checkpoint thread panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the checkpoint thread panicked");
         }
     }
 }
@@ -86,10 +86,10 @@ fn write_patiently(store: &Store, checkpoint: &Checkpoint, stop: &AtomicBool) ->
                 thread::sleep(NO_SPACE_PAUSE);
                 // After a failed flush RocksDB reads on, but takes nothing until it is opened again,
                 // which needs room itself.
-                if store.has_room() {
-                    if let Err(error) = store.reopen() {
-                        return Some(Err(error));
-                    }
+                if store.has_room()
+                    && let Err(error) = store.reopen()
+                {
+                    return Some(Err(error));
                 }
             }
         }
