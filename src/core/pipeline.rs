@@ -17,6 +17,8 @@ pub struct Replies<J> {
     waiting: VecDeque<Waiting<J>>,
     /// The number of the first waiting request.
     first: u64,
+    /// How many of `waiting` are parked.
+    parked: usize,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,7 @@ enum Waiting<J> {
 
 impl<J> Default for Replies<J> {
     fn default() -> Self {
-        Replies { ready: BytesMut::new(), waiting: VecDeque::new(), first: 0 }
+        Replies { ready: BytesMut::new(), waiting: VecDeque::new(), first: 0, parked: 0 }
     }
 }
 
@@ -65,7 +67,21 @@ impl<J> Replies<J> {
 
     /// Parks a request behind what is unfinished.
     pub fn park(&mut self, job: J) {
+        self.parked += 1;
         self.waiting.push_back(Waiting::Parked(job));
+    }
+
+    /// How many requests are parked. Whoever lets writes in behind them bounds this: all of them are
+    /// answered before the first such write is applied, whether or not their answers leave.
+    pub fn parked(&self) -> usize {
+        self.parked
+    }
+
+    /// Whether a parked request stands in front of the write with this number. It has to be carried out
+    /// before that write is applied, or it would see what its client asked for later.
+    pub fn parked_before(&self, number: u64) -> bool {
+        let in_front = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.parked > 0 && self.waiting.iter().take(in_front).any(|waiting| matches!(waiting, Waiting::Parked(_)))
     }
 
     /// The answer of a write: `put` appends its bytes. Returns whether there is something new for the
@@ -108,11 +124,13 @@ impl<J> Replies<J> {
     pub fn put_back(&mut self, job: J) {
         self.waiting.push_front(Waiting::Parked(job));
         self.first -= 1;
+        self.parked += 1;
     }
 
     fn pop(&mut self) -> Option<Waiting<J>> {
         let popped = self.waiting.pop_front();
         self.first += u64::from(popped.is_some());
+        self.parked -= usize::from(matches!(popped, Some(Waiting::Parked(_))));
         popped
     }
 
@@ -154,6 +172,26 @@ mod tests {
         replies.ready().extend_from_slice(&[job]);
         assert_eq!(text(&mut replies), "abcde");
         assert!(replies.is_idle());
+    }
+
+    #[test]
+    fn a_read_stands_before_the_writes_behind_it() {
+        let mut replies = Replies::default();
+        let a = replies.begin_write();
+        replies.park(b'b');
+        let c = replies.begin_write();
+        let d = replies.begin_write();
+        assert!(!replies.parked_before(a));
+        assert!(replies.parked_before(c) && replies.parked_before(d), "the read has not seen its tree yet");
+        replies.finish(a, |_| {});
+        let job = replies.next_job().unwrap();
+        assert!(!replies.parked_before(c));
+        replies.put_back(job);
+        assert!(replies.parked_before(c), "what was put back is still to do");
+        assert_eq!(replies.parked(), 1);
+        replies.next_job().unwrap();
+        assert!(!replies.parked_before(c) && !replies.parked_before(d));
+        assert_eq!(replies.parked(), 0);
     }
 
     #[test]

@@ -31,6 +31,9 @@ const RUN_MAX: usize = 128;
 const UNSENT_SOFT_MAX: usize = 1 << 20;
 /// Unanswered requests of one connection at which it is not read any more.
 const UNANSWERED_MAX: usize = 4096;
+/// Parked reads behind which no more writes of the connection are let in: they are all answered before
+/// such a write is applied, whether the client takes the answers or not.
+const PARKED_BEFORE_WRITES_MAX: usize = 48;
 /// What a read from the socket asks for, at least and at most, in bytes.
 const READ_BYTES: (usize, usize) = (4 << 10, 64 << 10);
 /// How long a closing connection may take to accept its last bytes.
@@ -259,7 +262,7 @@ impl Task<'_> {
     fn turn(&mut self, now_ms: i64) -> (Option<Miss>, usize) {
         let all_writes = self.shared.limits.enforce_auth.is_empty()
             && self.parsed.iter().all(|parsed| matches!(parsed, Parsed::Write { .. }));
-        if all_writes && !self.conn.lock().replies.has_job() {
+        if all_writes && self.may_write_behind(&self.conn.lock()) {
             let mut state = self.conn.lock();
             state.counters.received += self.parsed.len() as u64;
             for parsed in self.parsed.drain(..) {
@@ -294,6 +297,10 @@ impl Task<'_> {
                     }
                 }
             }
+            let waits = matches!(self.parsed.front(), Some(Parsed::Write { .. })) && !self.may_write_behind(&state);
+            if waits {
+                break;
+            }
             match self.parsed.pop_front() {
                 Some(parsed) => self.admit(parsed, &mut state),
                 None => break,
@@ -303,6 +310,11 @@ impl Task<'_> {
         drop(tree);
         self.shared.stats.answered(answered as u64, 0);
         (miss, answered)
+    }
+
+    /// Whether a write may follow what is parked.
+    fn may_write_behind(&self, state: &super::connection::State) -> bool {
+        !state.replies.has_job() && state.replies.parked() < PARKED_BEFORE_WRITES_MAX
     }
 
     /// Gives a decoded request its place. Whatever is no write is a job, carried out next if nothing is

@@ -97,7 +97,8 @@ impl ServerView for View<'_> {
             connections: self.shared.connections.read().len(),
             outstanding: self.shared.outstanding.load(Ordering::Relaxed),
             zxid: tree.last_zxid(),
-            nodes: tree.znode_count(),
+            // Apache holds the root under two names, and counts both.
+            nodes: tree.znode_count() + 1,
         }
     }
 

@@ -177,7 +177,9 @@ impl<'a> View<'a> {
     fn get_all_children_number(&self, path: &str, out: &mut BytesMut) -> Result<(), Stop> {
         let node = self.readable(path)?;
         if root_for_empty(path) == ROOT {
-            put_count((self.tree.znode_count() - 1) as usize, out);
+            // Apache holds the root under two names, and counts the one below the other.
+            let root = u64::from(path == ROOT);
+            put_count((self.tree.znode_count() - root) as usize, out);
             return Ok(());
         }
         let mut total = 0;

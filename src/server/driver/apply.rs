@@ -1,8 +1,10 @@
 //! Commits become state, events and replies, in that order, under the tree's exclusive lock.
 
 use super::*;
+use crate::server::reads;
 use zorilla_core::auth::{self, perm};
 use zorilla_core::ids::ConnId;
+use zorilla_core::tree::{Tree, load_miss};
 use zorilla_core::tree::apply::{Applied, Event, EventKind, TxnResult};
 use zorilla_core::watch::EventType;
 use zorilla_protocol::irregular::{MultiResponse, MultiResult};
@@ -29,6 +31,10 @@ impl Driver {
         let mut tree = shared.tree.write();
         let mut applied = Vec::with_capacity(batch.len());
         for proposal in batch {
+            if let Some(conn) = proposal.reads_stand_before() {
+                self.answer_all(std::mem::take(&mut applied));
+                read_what_stands_before(&shared, &mut tree, &conn)?;
+            }
             let zxid = proposal.entry.zxid();
             let outcome = tree.apply(&proposal.entry.header, &proposal.entry.txn)?;
             if let Some(digest) = &proposal.entry.digest {
@@ -78,6 +84,42 @@ impl Driver {
             conn.wake.notify_one();
         }
     }
+}
+
+impl Proposal {
+    /// The connection of this write, if it still has reads to carry out that were asked for before.
+    fn reads_stand_before(&self) -> Option<Arc<Connection>> {
+        let Origin::Client { conn, number, .. } = &self.origin else { return None };
+        let reads = conn.lock().replies.parked_before(*number);
+        reads.then(|| conn.clone())
+    }
+}
+
+/// Carries out a connection's parked requests up to its next write, which is about to be applied: each
+/// request of a session sees all that it asked for before, and nothing that it asked for later. What
+/// memory lacks is read from the store here, as when applying; that is rare.
+fn read_what_stands_before(shared: &Shared, tree: &mut Tree, conn: &Connection) -> Result<(), StoreError> {
+    let now_ms = shared.clock.now_ms();
+    let mut state = conn.lock();
+    // Nothing is registered for a connection that has been forgotten.
+    while state.ending != Ending::Now {
+        let Some(job) = state.replies.next_job() else { break };
+        while let Err(miss) = reads::carry_out(shared, conn, tree, &job, state.replies.ready()) {
+            let token = tree.begin_fault();
+            let loaded = load_miss(&*shared.cold, &miss)?;
+            tree.finish_fault(token, &miss, loaded);
+        }
+        state.counters.answered(job.name(), job.xid, tree.last_zxid(), now_ms, 0);
+        shared.stats.answered(1, 0);
+        if state.replies.bytes() > shared.limits.out_bytes_max {
+            tracing::warn!(peer = %conn.peer, limit = shared.limits.out_bytes_max,
+                "closing: the client does not read its replies (zorilla.maxOutgoingBytes)");
+            state.ending = Ending::Now;
+        }
+    }
+    drop(state);
+    conn.wake.notify_one();
+    Ok(())
 }
 
 /// Fans the changes of one txn out to whoever watches, while nobody can read the tree.

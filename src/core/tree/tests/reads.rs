@@ -120,6 +120,7 @@ fn all_children_are_counted_through_every_level() {
         (code == Code::Ok).then(|| from_bytes::<GetAllChildrenNumberResponse>(&body).unwrap().total_number)
     };
     assert_eq!(["/", "/open", "/open/a", "/open/a/x"].map(&mut count), [Some(9), Some(3), Some(1), Some(0)]);
+    assert_eq!(count(""), Some(10), "the other name of the root, which has the root below it");
     assert_eq!(["/mine", "/none"].map(&mut count), [None, None]);
 }
 
