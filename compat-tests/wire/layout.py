@@ -35,6 +35,8 @@ class Layout:
 
     fields: list[tuple[str, int, int]] = field(default_factory=list)
     unordered: list[list[tuple[int, int]]] = field(default_factory=list)
+    # An ACL keeps the order it was given; only what `auth` stands for has none.
+    acl_items: list[list[tuple[int, int]]] = field(default_factory=list)
 
     def name_at(self, offset: int) -> str:
         for name, start, end in self.fields:
@@ -71,10 +73,10 @@ def of_reply(data: bytes, op: int | None) -> Layout:
     return layout
 
 
-def canonical(data: bytes, layout: Layout) -> bytes:
+def canonical(data: bytes, layout: Layout, acl_order_is_free: bool = False) -> bytes:
     """The frame with every list of free order sorted. No other byte moves."""
     out = bytearray(data)
-    for items in layout.unordered:
+    for items in layout.unordered + (layout.acl_items if acl_order_is_free else []):
         if items:
             out[items[0][0] : items[-1][1]] = b"".join(sorted(data[start:end] for start, end in items))
     return bytes(out)
@@ -112,8 +114,7 @@ def _list(layout: Layout, reader: jute.Reader, strings_each: int, perms: bool) -
         for _ in range(strings_each):
             reader.buffer()
         items.append((start, reader.at))
-    if not perms:
-        layout.unordered.append(items)
+    (layout.acl_items if perms else layout.unordered).append(items)
 
 
 def _multi(layout: Layout, reader: jute.Reader) -> None:

@@ -12,7 +12,7 @@ from harness.servers import Server
 from wire import layout
 from wire.bindings import Bindings, Contradiction
 from wire.recording import Frame, Scenario
-from wire.unrecorded import APACHE_MAY_SAY_EXPIRED, UNORDERED, Others
+from wire.unrecorded import ACL_ORDER_IS_FREE, APACHE_MAY_SAY_EXPIRED, UNORDERED, Others
 
 FRAME_SECONDS = 20.0
 CLOSE_SECONDS = 20.0
@@ -29,11 +29,15 @@ class Mismatch(Exception):
 
 @dataclass(frozen=True)
 class Difference:
-    """Where Zorilla, on purpose, answers something else: `err` (and `zxid`) in place of the reply, then a close."""
+    """Where Zorilla, on purpose, answers something else.
 
-    err: int
-    zxid: int | None
-    then_close: bool
+    `err` (and `zxid`) in place of the reply, and perhaps a close; or the recorded reply, for which it took no zxid.
+    """
+
+    err: int | None = None
+    zxid: int | None = None
+    then_close: bool = False
+    takes_no_zxid: bool = False
 
 
 @dataclass
@@ -146,7 +150,9 @@ class Replay:
             return
         data = self._next(line, frame)
         difference = self.differences.get(frame.number)
-        if difference is not None:
+        if difference is not None and difference.takes_no_zxid:
+            self.bindings.skip_recorded_zxid()
+        if difference is not None and difference.err is not None:
             self._compare_difference(line, frame, difference, data)
         else:
             self._compare(line, frame, data)
@@ -196,8 +202,9 @@ class Replay:
             return layout.of_connect_response(), frame.data, data
         op = line.asked(struct.unpack_from(">i", frame.data, 4)[0])
         places = layout.of_reply(frame.data, op)
-        recorded = layout.canonical(frame.data, places)
-        return places, recorded, layout.canonical(data, layout.of_reply(data, op))
+        free = (self.scenario.name, frame.number) in ACL_ORDER_IS_FREE
+        recorded = layout.canonical(frame.data, places, free)
+        return places, recorded, layout.canonical(data, layout.of_reply(data, op), free)
 
     def _bind(self, line: Line, frame: Frame, recorded: bytes, actual: bytes) -> None:
         for volatile in frame.volatile:
