@@ -5,7 +5,7 @@ import pytest
 from clients import programs
 
 # Main class -> how often it asks for a kill -9 and a restart of the server.
-PROGRAMS = {"Nodes": 0, "Acls": 0, "Multis": 0, "Watches": 1}
+PROGRAMS = {"Nodes": 0, "Acls": 0, "Multis": 0, "Watches": 1, "Sessions": 1, "Recipes": 1}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

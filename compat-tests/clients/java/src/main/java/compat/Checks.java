@@ -69,12 +69,17 @@ final class Checks {
         fail(what + ": expected " + code + ", it succeeded");
     }
 
+    /** Waits for the condition; a connection that is lost meanwhile only means not yet. */
     static void eventually(String what, Callable<Boolean> condition) throws Exception {
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(WAIT_MS);
         while (System.nanoTime() < end) {
-            if (condition.call()) {
-                System.out.println("ok " + what);
-                return;
+            try {
+                if (condition.call()) {
+                    System.out.println("ok " + what);
+                    return;
+                }
+            } catch (KeeperException.ConnectionLossException e) {
+                // Asked again below.
             }
             Thread.sleep(20);
         }

@@ -86,10 +86,9 @@ public final class Watches {
         data.are("data watch at delete", zk, "NodeDeleted /watch/a");
         exist.are("exists watch at delete", zk, "NodeDeleted /watch/a");
         child.are("child watch at delete of the node itself", zk, "NodeDeleted /watch/a");
-        ZooKeeper owner = writer;
         zk.exists("/watch/m2", exist);
         zk.exists("/watch/m1", exist);
-        owner.multi(List.of(Op.create("/watch/m1", null, OPEN_ACL_UNSAFE, CreateMode.PERSISTENT),
+        writer.multi(List.of(Op.create("/watch/m1", null, OPEN_ACL_UNSAFE, CreateMode.PERSISTENT),
             Op.create("/watch/m2", null, OPEN_ACL_UNSAFE, CreateMode.PERSISTENT)));
         exist.are("a multi's events come in its order", zk, "NodeCreated /watch/m1", "NodeCreated /watch/m2");
     }
@@ -211,8 +210,8 @@ public final class Watches {
         zk.addWatch("/watch/again", persistent, AddWatchMode.PERSISTENT);
         zk.addWatch("/watch/again", recursive, AddWatchMode.PERSISTENT_RECURSIVE);
         restartServer();
-        eventually("the watching session is back", () -> alive(zk));
-        eventually("the writing session is back", () -> alive(writer));
+        eventually("the watching session is back", () -> zk.exists("/", false) != null);
+        eventually("the writing session is back", () -> writer.exists("/", false) != null);
         put(writer, "/watch/again/c");
         writer.setData("/watch/again", bytes("after"), -1);
         exist.are("exists watch over a restart", zk, "NodeCreated /watch/again/c");
@@ -220,16 +219,6 @@ public final class Watches {
         data.are("data watch over a restart", zk, "NodeDataChanged /watch/again");
         persistent.are("persistent watch over a restart", zk, "NodeChildrenChanged /watch/again", "NodeDataChanged /watch/again");
         recursive.are("recursive watch over a restart", zk, "NodeCreated /watch/again/c", "NodeDataChanged /watch/again");
-    }
-
-    private static boolean alive(ZooKeeper zk) throws InterruptedException {
-        try {
-            return zk.exists("/", false) != null;
-        } catch (org.apache.zookeeper.KeeperException.ConnectionLossException e) {
-            return false;
-        } catch (org.apache.zookeeper.KeeperException e) {
-            throw new IllegalStateException(e);
-        }
     }
 
     private static void put(ZooKeeper zk, String path) throws Exception {
