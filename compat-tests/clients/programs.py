@@ -138,3 +138,37 @@ def go() -> list[str]:
     if _is_stale(binary, [directory / "go.mod", directory / "go.sum", *directory.glob("*.go")]):
         _build([tool("go"), "build", "-o", str(binary), "."], directory)
     return [str(binary)]
+
+
+def node() -> list[str]:
+    """The command of the Node program, its packages installed as the lock file says."""
+    directory = CLIENTS / "node"
+    modules = directory / "node_modules"
+    if _is_stale(modules / ".package-lock.json", [directory / "package-lock.json"]):
+        _build([tool("npm"), "ci", "--no-audit", "--no-fund"], directory)
+        (modules / ".package-lock.json").touch()
+    return [tool("node"), str(directory / "main.js")]
+
+
+C_HEADER = Path("/usr/include/zookeeper/zookeeper.h")
+
+
+def c() -> list[str]:
+    """The command of the C program, compiled against the system's multi-threaded client library."""
+    directory = CLIENTS / "c"
+    binary = directory / "bin" / "compat"
+    if _is_stale(binary, [directory / "main.c"]):
+        binary.parent.mkdir(exist_ok=True)
+        flags = ["-Wall", "-Wextra", "-Werror", "-DTHREADED", "-o", str(binary), "main.c", "-lzookeeper_mt", "-lpthread"]
+        _build([tool("cc"), *flags], directory)
+    return [str(binary)]
+
+
+def build_all() -> None:
+    """Everything that a registry or a compiler is needed for, so that the tests themselves need neither."""
+    build_java()
+    go()
+    if shutil.which("npm"):
+        node()
+    if C_HEADER.exists():
+        c()

@@ -1,0 +1,12 @@
+"""The C client, in Debian's package of it."""
+
+import pytest
+
+from clients import programs
+
+
+@pytest.mark.skipif(not programs.C_HEADER.exists(), reason="the C client (Debian: libzookeeper-mt-dev) is not installed")
+def test_c(request):
+    with programs.start(request.config.getoption("--server")) as server:
+        printed = programs.run(programs.c(), server, restarts=1)
+    assert printed[-1] == "done"
