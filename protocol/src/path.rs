@@ -53,6 +53,9 @@ pub fn validate(path: &str) -> Result<(), BadPath> {
             _ => {}
         }
     }
+    if names.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Ok(());
+    }
     match names.chars().find(|c| is_forbidden(*c)) {
         Some(c) => Err(BadPath::Character(c.into())),
         None => Ok(()),

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 use zorilla_core::auth::Caller;
 use zorilla_core::session::{SessionIds, SessionTracker, clamp_timeout};
+use zorilla_core::tree::Znode;
 use zorilla_core::tree::cold::StoreError;
 use zorilla_core::tree::pending::{Pending, Prepared, Write};
 use zorilla_core::zab::Broadcast;
@@ -38,6 +39,9 @@ pub use apply::put_event;
 
 /// Txns applied under one hold of the tree's exclusive lock: readers wait no longer than that.
 const APPLY_MAX: usize = 128;
+
+/// What records are serialised into.
+const RECORD_BLOCK_BYTES: usize = 64 << 10;
 
 /// What the driver is told.
 pub enum Input {
@@ -131,6 +135,8 @@ impl ReplyForm {
 /// A txn that is proposed and not applied yet.
 struct Proposal {
     entry: LogEntry,
+    /// See [`Prepared::znode`].
+    znode: Option<Arc<Znode>>,
     code: Code,
     origin: Origin,
 }
@@ -356,7 +362,7 @@ impl Driver {
     fn propose(&mut self, write: Write<'_>, caller: &Caller, cxid: i32, origin: Origin) {
         let zxid = self.broadcast.proposed().next();
         let time_ms = self.shared.clock.wall_ms();
-        let Prepared { entry, code, .. } = loop {
+        let Prepared { entry, znode, code } = loop {
             let tree = self.shared.tree.read();
             match self.pending.prepare(&*tree, &self.shared.rules, write, caller, cxid, zxid, time_ms) {
                 Ok(prepared) => break prepared,
@@ -371,16 +377,20 @@ impl Driver {
         };
         let proposed = self.broadcast.propose();
         debug_assert_eq!(proposed, zxid);
+        // Records are cut from one block after another; a block that is too small would be copied.
+        let room = 256 + znode.as_ref().map_or(0, |znode| znode.data_len());
+        if self.scratch.capacity() - self.scratch.len() < room {
+            self.scratch.reserve(room.max(RECORD_BLOCK_BYTES));
+        }
         entry.put(&mut self.scratch);
         let payload: Bytes = self.scratch.split().freeze();
         self.records.push(Record { zxid, payload });
-        self.proposals.push_back(Proposal { entry, code, origin });
+        self.proposals.push_back(Proposal { entry, znode, code, origin });
     }
 
     fn send_to_log(&mut self) {
         if !self.records.is_empty() {
             self.log.append(self.generation, std::mem::take(&mut self.records));
-            self.scratch.reserve(64 * 1024);
         }
     }
 

@@ -35,6 +35,8 @@ use zorilla_protocol::Sid;
 
 /// How long the driver may take to finish what is under way when told to stop.
 const STOP_MAX: Duration = Duration::from_secs(30);
+/// Unwritten changes that begin a checkpoint, at most: what a restart has to replay, and what one checkpoint writes.
+const CHECKPOINT_BYTES_MAX: usize = 128 << 20;
 /// What `gtmk` shows in Apache unless it was set.
 const TRACE_MASK_DEFAULT: i64 = 306;
 
@@ -202,7 +204,7 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
 
 fn limits(config: &Config) -> Limits {
     let tree_bytes_max = bytes(config.memory_budget_bytes / 2);
-    let checkpoint_bytes = (tree_bytes_max / 4).min(64 << 20);
+    let checkpoint_bytes = (tree_bytes_max / 4).min(CHECKPOINT_BYTES_MAX);
     let frame_bytes_max = config.jute_maxbuffer_bytes as usize;
     Limits {
         frame_bytes_max,

@@ -114,6 +114,29 @@ impl Tree {
         Ok(Applied { result, events, digest: self.digest })
     }
 
+    /// As [`Tree::apply`] of a txn that was prepared here: `foretold` is the znode that it creates or
+    /// whose data it sets, so that the data is neither copied nor summed again. (The digest would tell if
+    /// it were another.)
+    pub fn apply_prepared(
+        &mut self,
+        header: &TxnHeader,
+        txn: &Txn,
+        foretold: Option<Arc<Znode>>,
+    ) -> Result<Applied, StoreError> {
+        self.foretold = foretold;
+        let applied = self.apply(header, txn);
+        self.foretold = None;
+        applied
+    }
+
+    /// Data as a znode holds it, and its part of the digest.
+    pub(super) fn stored_data(&mut self, path: &str, data: Option<&[u8]>) -> (Option<Arc<[u8]>>, u32) {
+        match self.foretold.take() {
+            Some(znode) if znode.data.as_deref() == data => (znode.data.clone(), znode.prefix_crc),
+            _ => (data.map(Arc::from), Znode::crc_of(path, data)),
+        }
+    }
+
     /// A multi with an error among its parts changes nothing: parts before the first error are
     /// answered with OK, parts behind it with what they carry (Java turns plain ones into -2).
     fn apply_multi(
@@ -189,6 +212,7 @@ impl Tree {
             znode.num_children = znode.num_children.wrapping_add(1);
             children.record(path::name(create.path), true);
         });
+        let (data, prefix_crc) = self.stored_data(create.path, create.data);
         let znode = Znode {
             stat: StatPersisted {
                 czxid: header.zxid,
@@ -200,9 +224,9 @@ impl Tree {
                 ..StatPersisted::default()
             },
             num_children: 0,
-            prefix_crc: Znode::crc_of(create.path, create.data),
+            prefix_crc,
             acl: acl.clone(),
-            data: create.data.map(Arc::from),
+            data,
         };
         let stat = znode.client_stat();
         let path = self.insert(create.path, znode);

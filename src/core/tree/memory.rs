@@ -29,6 +29,8 @@ pub struct Tree {
     pub(super) znodes: u64,
     pub(super) data_bytes: u64,
     pub(super) digest_history: VecDeque<(Zxid, i64)>,
+    /// Only while a txn that was prepared here is applied, see [`Tree::apply_prepared`].
+    pub(super) foretold: Option<Arc<Znode>>,
 }
 
 /// Every node that somebody else than a delete request may remove; always in memory.
@@ -135,6 +137,7 @@ impl Tree {
             znodes: 0,
             data_bytes: 0,
             digest_history: VecDeque::new(),
+            foretold: None,
         }
     }
 
@@ -284,9 +287,10 @@ impl Tree {
         data: Option<&[u8]>,
         edit: impl FnOnce(&mut StatPersisted),
     ) -> Option<()> {
+        let (data, prefix_crc) = self.stored_data(path, data);
         self.change(path, |znode, _| {
-            znode.data = data.map(Arc::from);
-            znode.prefix_crc = Znode::crc_of(path, data);
+            znode.data = data;
+            znode.prefix_crc = prefix_crc;
             edit(&mut znode.stat);
         })?;
         self.nodes.get_mut(path)?.1.data_dirty = true;

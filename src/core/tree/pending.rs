@@ -14,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use zorilla_protocol::ops::Request;
 use zorilla_protocol::path;
-use zorilla_protocol::txn::{DIGEST_VERSION, ErrorTxn, LogEntry, Txn, TxnDigest, TxnHeader};
+use zorilla_protocol::txn::{CreateTxn, DIGEST_VERSION, ErrorTxn, LogEntry, SetDataTxn, Txn, TxnDigest, TxnHeader};
 use zorilla_protocol::{Code, SessionId, Zxid};
 
 /// How writes are validated; fixed while the server runs.
@@ -61,6 +61,9 @@ pub enum Write<'a> {
 pub struct Prepared {
     /// What goes into the log.
     pub entry: LogEntry,
+    /// The znode that the txn creates or whose data it sets, as it will be; for
+    /// [`super::Tree::apply_prepared`].
+    pub znode: Option<Arc<Znode>>,
     /// Why `entry` is an error txn. `Ok` otherwise, also for a multi that fails: its reply has no
     /// error in the header, and the codes stand in its parts.
     pub code: Code,
@@ -70,7 +73,7 @@ pub struct Prepared {
 /// that has it.
 #[derive(Debug, Default)]
 pub struct Pending {
-    overlay: HashMap<Arc<str>, Change>,
+    overlay: HashMap<Arc<str>, Change, PathHash>,
     /// What each outstanding txn left behind, oldest first.
     traces: VecDeque<(Zxid, Trace)>,
     /// Every outstanding txn, oldest first.
@@ -85,6 +88,9 @@ pub struct Pending {
     limits_written: usize,
     savepoint: Savepoint,
 }
+
+/// Clients choose paths, but no more of them are here than requests are under way.
+type PathHash = foldhash::quality::FixedState;
 
 /// The newest outstanding value of a path; `None` for "deleted".
 #[derive(Debug)]
@@ -175,7 +181,13 @@ impl Pending {
         let has_digest = rules.digest_enabled && code == Code::Ok;
         let digest = has_digest.then_some(TxnDigest { version: DIGEST_VERSION, tree_digest: self.digest });
         let header = TxnHeader { client_id: caller.session, cxid, zxid, time: time_ms, kind: txn.kind() };
-        Ok(Prepared { entry: LogEntry { header, txn, digest }, code })
+        let znode = match &txn {
+            Txn::Create(CreateTxn { path, .. })
+            | Txn::Create2(CreateTxn { path, .. })
+            | Txn::SetData(SetDataTxn { path, .. }) => self.change(path).flatten().cloned(),
+            _ => None,
+        };
+        Ok(Prepared { entry: LogEntry { header, txn, digest }, znode, code })
     }
 
     /// Everything up to this txn was applied: those changes are in the tree now.

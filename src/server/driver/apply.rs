@@ -6,7 +6,7 @@ use zorilla_core::auth::{self, perm};
 use zorilla_core::ids::ConnId;
 use zorilla_core::tree::apply::{Applied, Event, EventKind, TxnResult};
 use zorilla_core::tree::{Tree, load_miss};
-use zorilla_core::watch::EventType;
+use zorilla_core::watch::{EventType, Watches};
 use zorilla_protocol::irregular::{MultiResponse, MultiResult};
 use zorilla_protocol::records::{Acl, Create2Response, CreateResponse, SetDataResponse, Stat, WatcherEvent};
 use zorilla_protocol::txn::Txn;
@@ -28,20 +28,25 @@ impl Driver {
 
     fn apply_batch(&mut self, batch: Vec<Proposal>) -> Result<(), StoreError> {
         let shared = self.shared.clone();
-        let mut tree = shared.tree.write();
         let mut applied = Vec::with_capacity(batch.len());
-        for proposal in batch {
+        let mut tree = shared.tree.write();
+        for mut proposal in batch {
             if let Some(conn) = proposal.reads_stand_before() {
                 self.answer_all(std::mem::take(&mut applied));
                 read_what_stands_before(&shared, &mut tree, &conn)?;
             }
             let zxid = proposal.entry.zxid();
-            let outcome = tree.apply(&proposal.entry.header, &proposal.entry.txn)?;
+            let foretold = proposal.znode.take();
+            let outcome = tree.apply_prepared(&proposal.entry.header, &proposal.entry.txn, foretold)?;
             if let Some(digest) = &proposal.entry.digest {
                 assert_eq!(digest.tree_digest, outcome.digest, "the tree at {zxid} is not what its txn promised");
             }
             self.pending.committed(zxid);
-            fire(&shared, zxid, &outcome.events);
+            let mut watches = shared.watches.lock();
+            if !watches.is_empty() {
+                fire(&shared, &mut watches, zxid, &outcome.events);
+            }
+            drop(watches);
             applied.push((proposal, outcome));
         }
         shared.evict(&mut tree);
@@ -54,7 +59,8 @@ impl Driver {
     /// connection is woken once.
     fn answer_all(&mut self, applied: Vec<(Proposal, Applied)>) {
         let now_ms = self.shared.clock.now_ms();
-        let mut to_wake: HashMap<ConnId, Arc<Connection>> = HashMap::new();
+        // Writes of one connection mostly come together; waking one twice does no harm.
+        let mut to_wake: Vec<Arc<Connection>> = Vec::new();
         for (proposal, outcome) in applied {
             let header = &proposal.entry.header;
             let closed = matches!(proposal.entry.txn, Txn::CloseSession(_)).then_some(header.client_id);
@@ -71,7 +77,9 @@ impl Driver {
                         state.ending = state.ending.max(Ending::AfterReplies);
                     }
                     drop(state);
-                    to_wake.entry(conn.id).or_insert_with(|| conn.clone());
+                    if to_wake.last().is_none_or(|last| last.id != conn.id) {
+                        to_wake.push(conn.clone());
+                    }
                 }
                 Origin::Connect { conn, session, flag } => self.welcome(&conn, session, flag),
                 Origin::Server => {}
@@ -80,7 +88,7 @@ impl Driver {
                 self.session_closed(session, by_client);
             }
         }
-        for conn in to_wake.values() {
+        for conn in &to_wake {
             conn.wake.notify_one();
         }
     }
@@ -123,11 +131,7 @@ fn read_what_stands_before(shared: &Shared, tree: &mut Tree, conn: &Connection) 
 }
 
 /// Fans the changes of one txn out to whoever watches, while nobody can read the tree.
-fn fire(shared: &Shared, zxid: Zxid, events: &[Event]) {
-    if events.is_empty() {
-        return;
-    }
-    let mut watches = shared.watches.lock();
+fn fire(shared: &Shared, watches: &mut Watches, zxid: Zxid, events: &[Event]) {
     let connections = shared.connections.read();
     for event in events {
         let mut notify = |to: ConnId, kind: EventType, path: &str| {

@@ -94,9 +94,11 @@ impl Store {
             table.set_block_size(8 << 10);
             let mut options = Options::default();
             options.set_block_based_table_factory(&table);
-            options.set_compression_type(DBCompressionType::Lz4);
+            options.set_compression_type(DBCompressionType::Snappy);
             options.set_write_buffer_size((write_buffers / 2).max(4 << 20));
             options.set_level_compaction_dynamic_level_bytes(true);
+            // A checkpoint is one file at level 0: merging them rarely is worth a few more files to look at.
+            options.set_level_zero_file_num_compaction_trigger(8);
             ColumnFamilyDescriptor::new(name, options)
         };
         let mut families: Vec<_> = FAMILIES.iter().map(|name| family(name)).collect();
