@@ -62,7 +62,8 @@ impl View<'_> {
             timeout_ms: session.timeout_ms.load(Ordering::Relaxed),
             last_cxid: counters.last_cxid,
             last_zxid: counters.last_zxid,
-            last_response_ms: counters.last_response_ms,
+            // 0 before the first reply, as after `crst`.
+            last_response_ms: if counters.last_zxid == Zxid::NONE { 0 } else { counters.last_response_ms },
             last_latency_ms: counters.last_latency_ms,
             latency_ms: (least, average, counters.latency_max_ms),
         });
@@ -70,7 +71,8 @@ impl View<'_> {
             peer: conn.peer.to_string(),
             interest_ops: u32::from(conn.id != self.asking),
             queued: state.replies.outstanding(),
-            received: counters.received,
+            // The word itself was received, too.
+            received: counters.received + u64::from(conn.id == self.asking),
             sent: counters.sent,
             session,
         }
