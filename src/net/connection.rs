@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use parking_lot::{Mutex, MutexGuard};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use zorilla_core::ids::ConnId;
@@ -150,6 +150,8 @@ pub struct State {
     pub ending: Ending,
     /// For `cons` and `stat`.
     pub counters: Counters,
+    /// Bytes of events in `replies` that no socket has been offered; counted in the server's sum, too.
+    pub event_bytes: usize,
 }
 
 /// A client connection.
@@ -164,16 +166,14 @@ pub struct Connection {
     /// Rings when the driver has left something to do.
     pub wake: Notify,
     state: Mutex<State>,
-    /// More bytes than this unread by the client, and it is dropped.
-    out_bytes_max: usize,
 }
 
 impl Connection {
     /// A new connection whose only identity is its address.
-    pub fn new(id: ConnId, peer: SocketAddr, ids: Arc<[Id]>, out_bytes_max: usize, now: (i64, i64)) -> Connection {
-        let state =
-            State { replies: Replies::default(), ids, ending: Ending::Open, counters: Counters::new(now.0, now.1) };
-        Connection { id, peer, session: OnceLock::new(), wake: Notify::new(), state: Mutex::new(state), out_bytes_max }
+    pub fn new(id: ConnId, peer: SocketAddr, ids: Arc<[Id]>, now: (i64, i64)) -> Connection {
+        let counters = Counters::new(now.0, now.1);
+        let state = State { replies: Replies::default(), ids, ending: Ending::Open, counters, event_bytes: 0 };
+        Connection { id, peer, session: OnceLock::new(), wake: Notify::new(), state: Mutex::new(state) }
     }
 
     /// The lock. Taken for moments only, never while waiting for anything.
@@ -181,19 +181,26 @@ impl Connection {
         self.state.lock()
     }
 
-    /// Appends an event's frame. A client that does not read is dropped once it has too much.
-    pub fn push_event(&self, put: impl FnOnce(&mut BytesMut)) {
+    /// Appends an event's frame, and counts it in `total`. A client that does not read is dropped once
+    /// more than `limit` bytes wait for it.
+    pub fn push_event(&self, limit: usize, total: &AtomicUsize, put: impl FnOnce(&mut BytesMut)) {
         let mut state = self.state.lock();
         if state.ending == Ending::Now {
             return;
         }
-        if state.replies.bytes() > self.out_bytes_max {
+        let before = state.replies.bytes();
+        if before > limit {
             state.ending = Ending::Now;
-            tracing::warn!(peer = %self.peer, limit = self.out_bytes_max,
-                "closing: the client does not read its events (zorilla.maxOutgoingBytes)");
+            // Its task may be slow to notice; the memory is wanted now.
+            *state.replies.ready() = BytesMut::new();
+            tracing::warn!(peer = %self.peer, limit,
+                "closing: the client does not read its events (zorilla.maxOutgoingBytes, or its share of all)");
             return;
         }
         put(state.replies.ready());
+        let added = state.replies.bytes() - before;
+        state.event_bytes += added;
+        total.fetch_add(added, Ordering::Relaxed);
         state.counters.sent += 1;
     }
 
@@ -213,5 +220,29 @@ impl Connection {
     /// Whether requests are to be dropped because the session is being closed.
     pub fn is_closing(&self) -> bool {
         self.session.get().is_some_and(|session| session.closing.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_does_not_read_its_events_is_dropped_and_holds_no_memory() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let conn = Connection::new(ConnId(1), peer, Arc::from([]), (0, 0));
+        let total = AtomicUsize::new(0);
+        let push = || conn.push_event(25, &total, |out| out.extend_from_slice(&[0; 10]));
+        for _ in 0..3 {
+            push();
+        }
+        assert_eq!((conn.lock().event_bytes, total.load(Ordering::Relaxed)), (30, 30), "the limit is not passed yet");
+        assert_eq!(conn.lock().ending, Ending::Open);
+        push();
+        assert_eq!(conn.lock().ending, Ending::Now);
+        assert_eq!(conn.lock().replies.bytes(), 0);
+        assert_eq!(total.load(Ordering::Relaxed), 30, "its task takes them off the sum when it ends");
+        push();
+        assert_eq!((conn.lock().replies.bytes(), total.load(Ordering::Relaxed)), (0, 30));
     }
 }

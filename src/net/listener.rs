@@ -72,7 +72,7 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     }
     let id = ConnId(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed));
     let now = (shared.clock.now_ms(), shared.clock.wall_ms());
-    let conn = Arc::new(Connection::new(id, peer, Arc::from([ip_identity(peer.ip())]), limits.out_bytes_max, now));
+    let conn = Arc::new(Connection::new(id, peer, Arc::from([ip_identity(peer.ip())]), now));
     *per_address.entry(peer.ip()).or_insert(0) += 1;
     connections.insert(id, conn.clone());
     drop(connections);

@@ -75,6 +75,8 @@ struct Task<'a> {
     parsed: VecDeque<Parsed>,
     orders: Vec<Order>,
     sending: BytesMut,
+    /// How much of it counts in the server's sum of unsent events.
+    sending_events: usize,
     /// A frame ended the conversation: what follows it is dropped.
     deaf: bool,
     /// Something arrived since the session was last touched.
@@ -94,6 +96,7 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, conn: Arc<Connect
         parsed: VecDeque::new(),
         orders: Vec::new(),
         sending: BytesMut::new(),
+        sending_events: 0,
         deaf: false,
         heard: false,
         held_back: false,
@@ -104,7 +107,12 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, conn: Arc<Connect
         Ok(Close::Because(why)) => info!(peer = %conn.peer, session = %session(), "closing: {why}"),
         Err(error) => debug!(peer = %conn.peer, session = %session(), %error, "connection lost"),
     }
-    conn.lock().ending = Ending::Now;
+    let unsent = task.sending_events;
+    let mut state = conn.lock();
+    state.ending = Ending::Now;
+    let unsent = unsent + std::mem::take(&mut state.event_bytes);
+    drop(state);
+    shared.event_bytes.fetch_sub(unsent, Ordering::Relaxed);
     shared.forget(&conn);
 }
 
@@ -426,7 +434,13 @@ impl Task<'_> {
                 if self.sending.capacity() > KEPT_BYTES_MAX {
                     self.sending = BytesMut::new();
                 }
-                std::mem::swap(&mut self.sending, self.conn.lock().replies.ready());
+                if self.sending_events > 0 {
+                    self.shared.event_bytes.fetch_sub(std::mem::take(&mut self.sending_events), Ordering::Relaxed);
+                }
+                let mut state = self.conn.lock();
+                std::mem::swap(&mut self.sending, state.replies.ready());
+                self.sending_events = std::mem::take(&mut state.event_bytes);
+                drop(state);
                 if self.sending.is_empty() {
                     return Ok(());
                 }

@@ -27,6 +27,8 @@ pub struct Limits {
     pub outstanding_max: usize,
     /// Unread bytes at which a connection is dropped.
     pub out_bytes_max: usize,
+    /// Bytes of events, in the whole server, past which nobody may hold more than an equal share.
+    pub event_bytes_max: usize,
     /// How long a connection may stay without a handshake, in milliseconds.
     pub sessionless_ms: u64,
     /// `maxClientCnxns` per address; 0 = off.
@@ -133,6 +135,8 @@ pub struct Shared {
     pub inbox: Inbox<Input>,
     /// Writes under way.
     pub outstanding: AtomicUsize,
+    /// Bytes of events that no client has taken yet.
+    pub event_bytes: AtomicUsize,
     /// See [`Stats`].
     pub stats: Stats,
     /// Apache's trace mask: kept and shown, nothing else.
@@ -144,6 +148,17 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// How many bytes may wait for one of so many clients. Each alone may let a lot wait, but many that
+    /// do not read must not fill the memory together.
+    pub fn unread_bytes_max(&self, connections: usize) -> usize {
+        const SHARE_MIN: usize = 64 << 10;
+        let Limits { out_bytes_max, event_bytes_max, .. } = self.limits;
+        if self.event_bytes.load(Ordering::Relaxed) <= event_bytes_max {
+            return out_bytes_max;
+        }
+        out_bytes_max.min(SHARE_MIN.max(event_bytes_max / connections.max(1)))
+    }
+
     /// The rules of authentication.
     pub fn auth(&self) -> &AuthRules {
         &self.rules.auth

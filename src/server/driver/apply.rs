@@ -140,7 +140,8 @@ fn fire(shared: &Shared, watches: &mut Watches, zxid: Zxid, events: &[Event]) {
                 _ => &event.acl,
             };
             if let Some(conn) = connections.get(&to) {
-                notify_one(shared, conn, zxid, kind, path, acl.as_deref());
+                let limit = shared.unread_bytes_max(connections.len());
+                notify_one(shared, conn, limit, zxid, kind, path, acl.as_deref());
             }
         };
         match event.kind {
@@ -152,12 +153,20 @@ fn fire(shared: &Shared, watches: &mut Watches, zxid: Zxid, events: &[Event]) {
 }
 
 /// Sends one event, if its receiver may read the node it tells of (CVE-2024-23944).
-fn notify_one(shared: &Shared, conn: &Connection, zxid: Zxid, kind: EventType, path: &str, acl: Option<&[Acl]>) {
+fn notify_one(
+    shared: &Shared,
+    conn: &Connection,
+    unread_bytes_max: usize,
+    zxid: Zxid,
+    kind: EventType,
+    path: &str,
+    acl: Option<&[Acl]>,
+) {
     let ids = conn.lock().ids.clone();
     if !shared.rules.skip_acl && auth::check_acl(acl, perm::READ, &ids).is_err() {
         return;
     }
-    conn.push_event(|out| put_event(out, zxid, kind as i32, path));
+    conn.push_event(unread_bytes_max, &shared.event_bytes, |out| put_event(out, zxid, kind as i32, path));
     conn.wake.notify_one();
 }
 
