@@ -319,7 +319,12 @@ impl Driver {
                 self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
-            if self.no_space || self.stopping {
+            if self.stopping {
+                // No answer but a lost connection, which is what clients repeat their requests after.
+                self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+                continue;
+            }
+            if self.no_space {
                 self.refuse(&conn, order.number, order.xid, Code::SystemError);
                 continue;
             }

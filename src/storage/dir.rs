@@ -65,9 +65,14 @@ impl DataDir {
         let snapshots = data_dir.join(VERSION);
         let logs = data_log_dir.join(VERSION);
         let ours = data_dir.join(OURS);
-        for dir in [&snapshots, &logs, &ours] {
-            ensure(dir, autocreate || dir == &ours)?;
+        for dir in [&snapshots, &logs] {
+            ensure(dir, autocreate)?;
         }
+        // Before anything is created in it.
+        if names(&snapshots)?.iter().any(|name| name.starts_with("snapshot.")) {
+            return Err(DirError::Apache(snapshots));
+        }
+        ensure(&ours, true)?;
         let lock = lock(data_dir, &ours)?;
         for dir in [&snapshots, &logs] {
             check_writable(dir)?;
@@ -77,9 +82,6 @@ impl DataDir {
             refuse_swapped(&snapshots, "log.")?;
         }
         let tree = ours.join("tree");
-        if names(&snapshots)?.iter().any(|name| name.starts_with("snapshot.")) {
-            return Err(DirError::Apache(snapshots));
-        }
         Ok(DataDir { snapshots, logs, tree, _lock: lock })
     }
 
@@ -210,6 +212,7 @@ mod tests {
         fs::write(version.join("snapshot.0"), b"ZKSN").unwrap();
         assert!(matches!(open(root.path()), Err(DirError::Apache(_))));
         assert_eq!(fs::read(version.join("snapshot.0")).unwrap(), b"ZKSN");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing of ours is left beside it");
     }
 
     #[test]

@@ -129,6 +129,21 @@ pub enum LogError {
         /// What an operator can do.
         remedy: String,
     },
+    /// There is no log, but there has to be one.
+    #[error(
+        "{} holds no transaction log, but the tree was saved at {after}, and what was logged behind that is missing. \
+         Is dataLogDir right, and its disk mounted? Put the log files back. Or, giving up every transaction behind \
+         {after}, create an empty file {file} there",
+        dir.display()
+    )]
+    Missing {
+        /// Where it should be.
+        dir: PathBuf,
+        /// Where the tree stands.
+        after: Zxid,
+        /// The file that would hold the next transaction.
+        file: String,
+    },
     /// The caller handed in something that the log must not hold.
     #[error("{0}")]
     Refused(String),

@@ -55,6 +55,11 @@ pub fn replay_on(
     apply: &mut dyn FnMut(LogEntry) -> Result<(), LogError>,
 ) -> Result<Replayed, LogError> {
     let mut files = log_files(disk, dir)?;
+    if files.is_empty() && after > Zxid::ZERO {
+        // A purge keeps the file that holds the checkpoint, so this is another directory than we wrote to.
+        let file = format!("log.{:x}", after.next().0);
+        return Err(LogError::Missing { dir: dir.to_owned(), after, file });
+    }
     let mut replayed = Replayed { torn: drop_files_without_header(disk, dir, &mut files)?, ..Replayed::default() };
     let start = first_needed(&files, after);
     let mut order = Order { after, seen: None };

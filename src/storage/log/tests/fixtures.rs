@@ -201,3 +201,15 @@ fn a_torn_end_of_an_earlier_file_is_accepted_if_the_next_one_goes_on() {
     fs::write(dir.path().join("log.60"), &file).unwrap();
     assert!(refusal(&dir, 0).2.contains("some behind it"));
 }
+
+/// As when the log's disk is not mounted: a tree that was saved at some zxid had a log there.
+#[test]
+fn no_log_at_all_behind_a_checkpoint_is_refused_until_it_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(read_dir(&dir, 0).unwrap().0, [], "a new server has none");
+    let refused = read_dir(&dir, 0x2f).unwrap_err();
+    assert!(matches!(&refused, LogError::Missing { after: Zxid(0x2f), .. }), "{refused}");
+    assert!(refused.to_string().contains("create an empty file log.30 there"), "{refused}");
+    fs::write(dir.path().join("log.30"), b"").unwrap();
+    assert_eq!(read_dir(&dir, 0x2f).unwrap().0, []);
+}
