@@ -51,7 +51,7 @@ enum Close {
 
 /// A decoded frame, before its turn.
 enum Parsed {
-    Write { xid: i32, request: Request },
+    Write { xid: i32, request: Request, bytes: usize },
     Read { xid: i32, request: Request },
     Auth { xid: i32, packet: AuthPacket },
     Sasl { xid: i32 },
@@ -251,7 +251,7 @@ impl Task<'_> {
             Ok(Request::Auth(packet)) => Parsed::Auth { xid, packet },
             Ok(Request::Sasl(request)) if request.token.is_some() => Parsed::Sasl { xid },
             Ok(Request::Sasl(_)) => return Err(Close::Because("a sasl packet without a token".to_owned())),
-            Ok(request) if request.route() == Route::Write => Parsed::Write { xid, request },
+            Ok(request) if request.route() == Route::Write => Parsed::Write { xid, request, bytes: frame.len() },
             Ok(request) => Parsed::Read { xid, request },
             Err(bad @ BadRequest::UnknownOp(_)) => {
                 info!(peer = %self.conn.peer, "{bad}");
@@ -274,9 +274,9 @@ impl Task<'_> {
             let mut state = self.conn.lock();
             state.counters.received += self.parsed.len() as u64;
             for parsed in self.parsed.drain(..) {
-                if let Parsed::Write { xid, request } = parsed {
+                if let Parsed::Write { xid, request, bytes } = parsed {
                     let number = state.replies.begin_write();
-                    self.orders.push(Order { number, xid, ids: state.ids.clone(), request });
+                    self.orders.push(Order { number, xid, ids: state.ids.clone(), request, bytes });
                 }
             }
             return (None, 0);
@@ -335,9 +335,9 @@ impl Task<'_> {
             return;
         }
         let (xid, work) = match parsed {
-            Parsed::Write { xid, request } => {
+            Parsed::Write { xid, request, bytes } => {
                 let number = state.replies.begin_write();
-                self.orders.push(Order { number, xid, ids, request });
+                self.orders.push(Order { number, xid, ids, request, bytes });
                 return;
             }
             Parsed::Read { xid, request } => (xid, Work::Read(request)),
@@ -412,7 +412,7 @@ impl Task<'_> {
         if self.orders.is_empty() {
             return;
         }
-        self.shared.outstanding.fetch_add(self.orders.len(), Ordering::Relaxed);
+        self.shared.outstanding.add(self.orders.len(), self.orders.iter().map(|order| order.bytes).sum());
         let orders = std::mem::take(&mut self.orders);
         let session = self.conn.session_id();
         self.shared.inbox.push(Input::Writes(Submission { conn: self.conn.clone(), session, received_ms, orders }));
@@ -490,8 +490,7 @@ impl Task<'_> {
         let state = self.conn.lock();
         state.replies.bytes() + self.sending.len() < UNSENT_SOFT_MAX
             && state.replies.outstanding() < UNANSWERED_MAX
-            && (state.replies.is_idle()
-                || self.shared.outstanding.load(Ordering::Relaxed) < self.shared.limits.outstanding_max)
+            && (state.replies.is_idle() || self.shared.outstanding.has_room(&self.shared.limits))
     }
 
     /// Whether to read from the socket: not while the handshake is decided, and not what could not be

@@ -20,7 +20,7 @@ use std::sync::{Arc, mpsc};
 use zorilla_core::auth::Caller;
 use zorilla_core::session::{SessionIds, SessionTracker, clamp_timeout};
 use zorilla_core::tree::Znode;
-use zorilla_core::tree::cold::StoreError;
+use zorilla_core::tree::cold::{Checkpoint, StoreError};
 use zorilla_core::tree::pending::{Pending, Prepared, Write};
 use zorilla_core::zab::Broadcast;
 use zorilla_protocol::frame::put_frame;
@@ -95,12 +95,22 @@ pub struct Order {
     pub ids: Arc<[Id]>,
     /// What to do.
     pub request: Request,
+    /// The length of its frame.
+    pub bytes: usize,
 }
 
 /// Who waits for a proposal.
 enum Origin {
     /// A client's request.
-    Client { conn: Arc<Connection>, number: u64, xid: i32, received_ms: i64, form: ReplyForm, name: &'static str },
+    Client {
+        conn: Arc<Connection>,
+        number: u64,
+        xid: i32,
+        bytes: usize,
+        received_ms: i64,
+        form: ReplyForm,
+        name: &'static str,
+    },
     /// A handshake that opens a session.
     Connect { conn: Arc<Connection>, session: Arc<Session>, flag: bool },
     /// The server itself: expiry, reaping.
@@ -188,6 +198,8 @@ pub struct Parts {
     pub broadcast: Broadcast,
     /// Sessions found at start, with fresh time-outs.
     pub tracker: SessionTracker,
+    /// A checkpoint of the start that found no room.
+    pub unwritten: Option<Checkpoint>,
     /// Makes session ids.
     pub ids: SessionIds,
 }
@@ -196,9 +208,13 @@ impl Driver {
     /// Ready to run.
     pub fn new(parts: Parts) -> Driver {
         let now_ms = parts.shared.clock.now_ms();
+        let checkpoint = housekeeping::CheckpointState::new(now_ms, parts.unwritten.as_ref());
+        if let Some(unwritten) = parts.unwritten {
+            parts.checkpointer.write(unwritten);
+        }
         Driver {
             reaper: housekeeping::Reaper::new(&parts.shared.config, now_ms),
-            checkpoint: housekeeping::CheckpointState::new(now_ms),
+            checkpoint,
             shared: parts.shared,
             log: parts.log,
             checkpointer: parts.checkpointer,
@@ -284,6 +300,7 @@ impl Driver {
             self.apply_through(committed);
         }
         self.no_space = true;
+        self.checkpoint_soon();
         self.records.clear();
         self.pending.roll_back();
         self.broadcast.withdraw(last);
@@ -292,7 +309,7 @@ impl Driver {
                 self.reopen(proposal.entry.header.client_id);
             }
             match proposal.origin {
-                Origin::Client { conn, number, xid, .. } => self.refuse(&conn, number, xid, Code::SystemError),
+                Origin::Client { conn, number, xid, bytes, .. } => self.refuse(&conn, number, xid, bytes),
                 Origin::Connect { conn, session, .. } => {
                     self.tracker.remove(session.id);
                     self.attached.remove(&session.id);
@@ -315,17 +332,14 @@ impl Driver {
     fn accept(&mut self, submission: Submission) {
         let Submission { conn, session, received_ms, orders } = submission;
         for order in orders {
-            if !self.may_write(&conn, session) {
-                self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
-                continue;
-            }
-            if self.stopping {
-                // No answer but a lost connection, which is what clients repeat their requests after.
-                self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+            let Order { number, xid, bytes, .. } = order;
+            // While stopping there is no answer but a lost connection: clients repeat their requests after that.
+            if self.stopping || !self.may_write(&conn, session) {
+                self.shared.outstanding.done(bytes);
                 continue;
             }
             if self.no_space {
-                self.refuse(&conn, order.number, order.xid, Code::SystemError);
+                self.refuse(&conn, number, xid, bytes);
                 continue;
             }
             let caller = Caller { session, ids: order.ids };
@@ -334,9 +348,8 @@ impl Driver {
                 request => Write::Request(request),
             };
             let (form, name) = (ReplyForm::of(&order.request), order.request.short_name());
-            let origin =
-                Origin::Client { conn: conn.clone(), number: order.number, xid: order.xid, received_ms, form, name };
-            self.propose(write, &caller, order.xid, origin);
+            let origin = Origin::Client { conn: conn.clone(), number, xid, bytes, received_ms, form, name };
+            self.propose(write, &caller, xid, origin);
             if form == ReplyForm::Close {
                 self.begin_close(session);
             }
@@ -389,6 +402,7 @@ impl Driver {
         }
         entry.put(&mut self.scratch);
         let payload: Bytes = self.scratch.split().freeze();
+        self.checkpoint.count(payload.len());
         self.records.push(Record { zxid, payload });
         self.proposals.push_back(Proposal { entry, znode, code, origin });
     }
@@ -399,12 +413,12 @@ impl Driver {
         }
     }
 
-    /// Answers a write that never became a txn.
-    fn refuse(&self, conn: &Connection, number: u64, xid: i32, code: Code) {
+    /// Answers a write that never became a txn, because the disk is full.
+    fn refuse(&self, conn: &Connection, number: u64, xid: i32, bytes: usize) {
         let zxid = self.shared.tree.read().last_zxid();
-        self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.shared.outstanding.done(bytes);
         let mut state = conn.lock();
-        state.replies.finish(number, |out| put_header(out, xid, zxid, code));
+        state.replies.finish(number, |out| put_header(out, xid, zxid, Code::SystemError));
         drop(state);
         conn.wake.notify_one();
     }

@@ -17,7 +17,7 @@ use crate::storage::store::{Checkpointer, Store};
 use crate::time::Clock;
 use driver::{Driver, Input, Parts};
 use parking_lot::{Mutex, RwLock};
-use shared::{Limits, Shared, Stats};
+use shared::{Limits, Outstanding, Shared, Stats};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -37,6 +37,10 @@ use zorilla_protocol::Sid;
 const STOP_MAX: Duration = Duration::from_secs(30);
 /// Unwritten changes that begin a checkpoint, at most: what a restart has to replay, and what one checkpoint writes.
 const CHECKPOINT_BYTES_MAX: usize = 128 << 20;
+/// Bytes of writes under way, however large the budget is.
+const OUTSTANDING_BYTES_MAX: usize = 128 << 20;
+/// A log file is closed at this size where nothing else is configured: only whole files can be purged.
+const ROLL_BYTES: u64 = 256 << 20;
 /// What `gtmk` shows in Apache unless it was set.
 const TRACE_MASK_DEFAULT: i64 = 306;
 
@@ -169,8 +173,8 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
         connections: RwLock::new(HashMap::new()),
         per_address: Mutex::new(HashMap::new()),
         inbox: inbox::Inbox::default(),
-        outstanding: AtomicUsize::new(0),
         event_bytes: AtomicUsize::new(0),
+        outstanding: Outstanding::default(),
         stats: Stats::default(),
         trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
         stopping: AtomicBool::new(false),
@@ -183,7 +187,7 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
         force_sync: config.force_sync,
         fsync_warning_ms: config.fsync_warning_threshold_ms,
         roll_records_max: u64::from(config.snap_count),
-        roll_bytes_max: config.txn_log_size_limit_bytes,
+        roll_bytes_max: config.txn_log_size_limit_bytes.or(Some(ROLL_BYTES)),
     };
     let log = TxnLog::start(options, last, move |event| to_driver.inbox.push(Input::Log(event)))
         .map_err(|e| Exit::Unexpected(e.to_string()))?;
@@ -198,19 +202,23 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
         me,
         broadcast: Broadcast::new(Majority::of([me]), last),
         tracker,
+        unwritten: recovered.unwritten,
         ids: SessionIds::new(clock.wall_ms(), config.server_id),
     });
     Ok((shared, driver))
 }
 
 fn limits(config: &Config) -> Limits {
-    let tree_bytes_max = bytes(config.memory_budget_bytes / 2);
-    let checkpoint_bytes = (tree_bytes_max / 4).min(CHECKPOINT_BYTES_MAX);
+    // Of the budget: the tree 3/8, the store 1/4, a checkpoint being written (once as a batch, once as RocksDB's
+    // buffer) 1/8, writes and events under way 1/8; the rest is what allocators keep.
+    let tree_bytes_max = bytes(config.memory_budget_bytes / 8 * 3);
+    let checkpoint_bytes = (tree_bytes_max / 6).min(CHECKPOINT_BYTES_MAX);
     let frame_bytes_max = config.jute_maxbuffer_bytes as usize;
     Limits {
         frame_bytes_max,
         field_bytes_max: frame_bytes_max + config.jute_maxbuffer_extra_bytes as usize,
         outstanding_max: config.global_outstanding_limit as usize,
+        outstanding_bytes_max: bytes(config.memory_budget_bytes / 32).min(OUTSTANDING_BYTES_MAX),
         out_bytes_max: bytes(config.out_bytes_max),
         event_bytes_max: bytes(config.memory_budget_bytes / 16).min(128 << 20),
         sessionless_ms: config.sessionless_cnxn_timeout_ms,
@@ -220,7 +228,7 @@ fn limits(config: &Config) -> Limits {
         enforce_auth: config.enforce_auth_schemes.clone(),
         tree_bytes_max,
         checkpoint_bytes,
-        dirty_bytes_max: (tree_bytes_max / 2).max(checkpoint_bytes * 2),
+        dirty_bytes_max: (tree_bytes_max / 3).max(checkpoint_bytes * 2),
     }
 }
 

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 use zorilla_core::auth::AuthRules;
 use zorilla_core::tree::Tree;
-use zorilla_core::tree::cold::{ColdNodes, StoreError};
+use zorilla_core::tree::cold::{Checkpoint, ColdNodes, StoreError};
 use zorilla_core::tree::pending::Rules;
 use zorilla_protocol::Zxid;
 use zorilla_protocol::txn::LogEntry;
@@ -25,9 +25,6 @@ pub enum RecoveryError {
     /// The store's side.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Not even a checkpoint fits.
-    #[error(transparent)]
-    Write(#[from] WriteError),
     /// The log leads to another tree than it promises.
     #[error(
         "txn {zxid} gives a tree with digest {ours:#x}, its record says {theirs:#x}: the store or the log is not what \
@@ -49,6 +46,8 @@ pub struct Recovered {
     pub tree: Tree,
     /// That txn.
     pub last: Zxid,
+    /// A checkpoint that found no room on the disk: it has to be written before any other.
+    pub unwritten: Option<Checkpoint>,
 }
 
 /// Opens the tree at its checkpoint and replays the log from there. The cost depends on the log behind
@@ -64,8 +63,9 @@ pub fn recover(store: &Arc<Store>, logs: &Path, limits: &Limits, check: bool) ->
     };
     let after = tree.last_zxid();
     let mut failure = None;
+    let mut unwritten = None;
     let mut apply = |entry: LogEntry| {
-        let outcome = replay_one(&mut tree, store, limits, check, &entry);
+        let outcome = replay_one(&mut tree, store, limits, check, &entry, &mut unwritten);
         outcome.map_err(|why| {
             let text = why.to_string();
             failure = Some(why);
@@ -84,7 +84,7 @@ pub fn recover(store: &Arc<Store>, logs: &Path, limits: &Limits, check: bool) ->
         info!(records = replayed.records, from = %after.next(), "log replayed");
     }
     let last = tree.last_zxid();
-    Ok(Recovered { tree, last })
+    Ok(Recovered { tree, last, unwritten })
 }
 
 fn replay_one(
@@ -93,6 +93,7 @@ fn replay_one(
     limits: &Limits,
     check: bool,
     entry: &LogEntry,
+    unwritten: &mut Option<Checkpoint>,
 ) -> Result<(), RecoveryError> {
     let applied = tree.apply(&entry.header, &entry.txn)?;
     if let Some(digest) = entry.digest.as_ref().filter(|_| check) {
@@ -104,8 +105,12 @@ fn replay_one(
     if tree.dirty_bytes() > limits.checkpoint_bytes
         && let Some(checkpoint) = tree.begin_checkpoint()
     {
-        store.write(&checkpoint)?;
-        tree.checkpoint_done(checkpoint.generation);
+        match store.write(&checkpoint) {
+            Ok(()) => tree.checkpoint_done(checkpoint.generation),
+            // Memory held what is behind the last checkpoint before, and does again.
+            Err(WriteError::NoSpace(_)) => *unwritten = Some(checkpoint),
+            Err(WriteError::Store(error)) => return Err(error.into()),
+        }
     }
     let over = tree.resident_bytes().saturating_sub(limits.tree_bytes_max);
     if over > 0 {

@@ -25,6 +25,8 @@ pub struct Limits {
     pub field_bytes_max: usize,
     /// `globalOutstandingLimit`: writes under way in the whole server.
     pub outstanding_max: usize,
+    /// Bytes of writes under way in the whole server.
+    pub outstanding_bytes_max: usize,
     /// Unread bytes at which a connection is dropped.
     pub out_bytes_max: usize,
     /// Bytes of events, in the whole server, past which nobody may hold more than an equal share.
@@ -113,6 +115,38 @@ impl Stats {
     }
 }
 
+/// Writes between their receipt and their answer: what they take in memory has to be bounded.
+#[derive(Debug, Default)]
+pub struct Outstanding {
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Outstanding {
+    /// Writes were received.
+    pub fn add(&self, count: usize, bytes: usize) {
+        self.count.fetch_add(count, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// One was answered or dropped.
+    pub fn done(&self, bytes: usize) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether more may be taken on by a connection that waits for some already. (One that waits for
+    /// nothing is always let in: no answer would wake it.)
+    pub fn has_room(&self, limits: &Limits) -> bool {
+        self.count() < limits.outstanding_max && self.bytes.load(Ordering::Relaxed) < limits.outstanding_bytes_max
+    }
+}
+
 /// The state of a running server. Lock order: tree, then connection; watches are taken under either.
 pub struct Shared {
     /// The one reader of clocks.
@@ -134,9 +168,9 @@ pub struct Shared {
     /// To the driver.
     pub inbox: Inbox<Input>,
     /// Writes under way.
-    pub outstanding: AtomicUsize,
     /// Bytes of events that no client has taken yet.
     pub event_bytes: AtomicUsize,
+    pub outstanding: Outstanding,
     /// See [`Stats`].
     pub stats: Stats,
     /// Apache's trace mask: kept and shown, nothing else.

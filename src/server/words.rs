@@ -97,7 +97,7 @@ impl ServerView for View<'_> {
             received: stats.received.load(Ordering::Relaxed),
             sent: stats.sent.load(Ordering::Relaxed),
             connections: self.shared.connections.read().len(),
-            outstanding: self.shared.outstanding.load(Ordering::Relaxed),
+            outstanding: self.shared.outstanding.count(),
             zxid: tree.last_zxid(),
             // Apache holds the root under two names, and counts both.
             nodes: tree.znode_count() + 1,

@@ -148,8 +148,12 @@ fn lock(data_dir: &Path, ours: &Path) -> Result<File, DirError> {
 
 fn check_writable(dir: &Path) -> Result<(), DirError> {
     let probe = dir.join(".writable");
-    File::create(&probe).map_err(io_error(dir))?;
-    fs::remove_file(&probe).map_err(io_error(dir))
+    match File::create(&probe) {
+        Ok(_) => fs::remove_file(&probe).map_err(io_error(dir)),
+        // Full is not forbidden: what is there can be read.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+        Err(error) => Err(io_error(dir)(error)),
+    }
 }
 
 fn names(dir: &Path) -> Result<Vec<String>, DirError> {

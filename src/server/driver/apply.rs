@@ -66,9 +66,9 @@ impl Driver {
             let closed = matches!(proposal.entry.txn, Txn::CloseSession(_)).then_some(header.client_id);
             let by_client = matches!(proposal.origin, Origin::Client { .. });
             match proposal.origin {
-                Origin::Client { ref conn, number, xid, received_ms, form, name } => {
+                Origin::Client { ref conn, number, xid, bytes, received_ms, form, name } => {
                     let latency_ms = now_ms - received_ms;
-                    self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+                    self.shared.outstanding.done(bytes);
                     self.shared.stats.answered(1, latency_ms);
                     let mut state = conn.lock();
                     state.counters.answered(name, xid, header.zxid, now_ms, latency_ms);

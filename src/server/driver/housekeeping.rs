@@ -5,17 +5,41 @@ use crate::config::Config;
 
 /// A checkpoint is begun at least this often while there are changes.
 const CHECKPOINT_INTERVAL_MS: i64 = 60_000;
+/// As often as this many txns were logged behind the last one: what a restart replays, in a few seconds.
+const CHECKPOINT_TXNS: u64 = 500_000;
+/// As often as this much was logged behind the last one: what the log takes on the disk.
+const CHECKPOINT_LOG_BYTES: u64 = 1 << 30;
 
 /// Where the checkpoint under way stands.
 pub(super) struct CheckpointState {
     /// The generation and zxid being written.
     running: Option<(u32, Zxid)>,
     next_ms: i64,
+    /// Logged since the last one was begun.
+    txns: u64,
+    bytes: u64,
 }
 
 impl CheckpointState {
-    pub(super) fn new(now_ms: i64) -> CheckpointState {
-        CheckpointState { running: None, next_ms: now_ms + CHECKPOINT_INTERVAL_MS }
+    /// `unwritten`: one that is under way from the start on.
+    pub(super) fn new(now_ms: i64, unwritten: Option<&Checkpoint>) -> CheckpointState {
+        let running = unwritten.map(|checkpoint| (checkpoint.generation, checkpoint.zxid));
+        CheckpointState { running, next_ms: now_ms + CHECKPOINT_INTERVAL_MS, txns: 0, bytes: 0 }
+    }
+
+    /// A txn of `bytes` is logged.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.txns += 1;
+        self.bytes += bytes as u64;
+    }
+
+    fn is_due(&self, now_ms: i64) -> bool {
+        now_ms >= self.next_ms || self.txns >= CHECKPOINT_TXNS || self.bytes >= CHECKPOINT_LOG_BYTES
+    }
+
+    fn begun(&mut self, now_ms: i64) {
+        (self.txns, self.bytes) = (0, 0);
+        self.next_ms = now_ms + CHECKPOINT_INTERVAL_MS;
     }
 }
 
@@ -72,10 +96,15 @@ impl Driver {
         self.checkpoint.running.is_some() && self.shared.tree.read().dirty_bytes() > self.shared.limits.dirty_bytes_max
     }
 
+    /// The log's disk is full: a checkpoint lets log files go.
+    pub(super) fn checkpoint_soon(&mut self) {
+        self.checkpoint.next_ms = self.shared.clock.now_ms();
+    }
+
     fn begin_checkpoint(&mut self, now_ms: i64) {
-        let due = now_ms >= self.checkpoint.next_ms;
+        let due = self.checkpoint.is_due(now_ms);
         if due {
-            self.checkpoint.next_ms = now_ms + CHECKPOINT_INTERVAL_MS;
+            self.checkpoint.begun(now_ms);
         }
         if self.checkpoint.running.is_some() {
             return;
@@ -86,7 +115,7 @@ impl Driver {
         let Some(checkpoint) = self.shared.tree.write().begin_checkpoint() else { return };
         tracing::debug!(zxid = %checkpoint.zxid, znodes = checkpoint.nodes.len(), "checkpoint begun");
         self.checkpoint.running = Some((checkpoint.generation, checkpoint.zxid));
-        self.checkpoint.next_ms = now_ms + CHECKPOINT_INTERVAL_MS;
+        self.checkpoint.begun(now_ms);
         self.checkpointer.write(checkpoint);
     }
 
@@ -106,7 +135,12 @@ impl Driver {
         self.shared.evict(&mut tree);
         drop(tree);
         tracing::debug!(%zxid, "checkpoint durable");
-        self.log.purge(zxid);
+        if self.no_space {
+            // Room counts more than old files to look at.
+            self.log.purge_retaining(zxid, 0);
+        } else {
+            self.log.purge(zxid);
+        }
     }
 
     fn reap(&mut self, now_ms: i64) {

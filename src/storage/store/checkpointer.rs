@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::{error, info};
-use zorilla_core::tree::cold::{Checkpoint, StoreError};
+use zorilla_core::tree::cold::{Checkpoint, DirtyNode, StoreError};
 
 /// How long to wait for room before trying again.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
@@ -61,6 +61,12 @@ impl Drop for Checkpointer {
     }
 }
 
+/// About what it takes on the disk, at most.
+fn size_bytes(checkpoint: &Checkpoint) -> u64 {
+    let node = |node: &DirtyNode| node.path.len() + node.znode.as_ref().map_or(0, |znode| 100 + znode.data_len());
+    checkpoint.nodes.iter().map(|dirty| node(dirty) as u64).sum()
+}
+
 /// `None`: told to stop while waiting for room.
 fn write_patiently(store: &Store, checkpoint: &Checkpoint, stop: &AtomicBool) -> Option<Result<(), StoreError>> {
     let began = Instant::now();
@@ -86,7 +92,7 @@ fn write_patiently(store: &Store, checkpoint: &Checkpoint, stop: &AtomicBool) ->
                 thread::sleep(NO_SPACE_PAUSE);
                 // After a failed flush RocksDB reads on, but takes nothing until it is opened again,
                 // which needs room itself.
-                if store.has_room()
+                if store.has_room(size_bytes(checkpoint))
                     && let Err(error) = store.reopen()
                 {
                     return Some(Err(error));

@@ -27,12 +27,21 @@ const SESSION: &str = "session";
 const META: &str = "meta";
 const FAMILIES: [&str; 5] = [NODE, DATA, OWNED, SESSION, META];
 
+/// What RocksDB takes to open and to write a little.
+const ROOM_BYTES: u64 = 4 << 20;
+
 /// The store of one data directory.
 pub struct Store {
     dir: PathBuf,
     memory_bytes: usize,
     /// Only ever replaced to recover from a full disk; `None` while that is being tried.
-    db: RwLock<Option<DB>>,
+    db: RwLock<Option<Opened>>,
+}
+
+/// RocksDB needs room even to open. Without, it still reads.
+struct Opened {
+    db: DB,
+    read_only: bool,
 }
 
 /// Why a checkpoint could not be written.
@@ -59,15 +68,38 @@ impl Store {
         let mut db = self.db.write();
         // The old one lets go of its lock before the new one asks for it.
         *db = None;
+        self.refuse_to_begin_anew()?;
         let (options, families) = self.options();
-        *db = Some(DB::open_cf_descriptors(&options, &self.dir, families).map_err(|e| self.failed("open", &e))?);
+        let opened = match DB::open_cf_descriptors(&options, &self.dir, families) {
+            Ok(db) => Opened { db, read_only: false },
+            Err(full) if is_no_space(&full) => {
+                let (options, families) = self.options();
+                let db = DB::open_cf_descriptors_read_only(&options, &self.dir, families, false)
+                    .map_err(|_| self.failed("open", &full))?;
+                tracing::error!(dir = %self.dir.display(), "no room on the disk: the tree is read, not written");
+                Opened { db, read_only: true }
+            }
+            Err(error) => return Err(self.failed("open", &error)),
+        };
+        *db = Some(opened);
         Ok(())
     }
 
-    /// Whether it is worth trying again after the disk was full.
-    fn has_room(&self) -> bool {
-        rustix::fs::statvfs(&self.dir)
-            .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= (self.memory_bytes / 4) as u64)
+    /// Without `CURRENT` RocksDB would take the directory for a new one, and delete the tables in it.
+    fn refuse_to_begin_anew(&self) -> Result<(), StoreError> {
+        let Ok(files) = std::fs::read_dir(&self.dir) else { return Ok(()) };
+        let names: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
+        let tables = names.iter().any(|name| name.to_string_lossy().ends_with(".sst"));
+        if tables && !names.iter().any(|name| name == "CURRENT") {
+            return Err(self.damaged("the list of its tables", "the file CURRENT is missing"));
+        }
+        Ok(())
+    }
+
+    /// Whether it is worth trying again to write `bytes` after the disk was full.
+    fn has_room(&self, bytes: u64) -> bool {
+        let wanted = bytes + ROOM_BYTES;
+        rustix::fs::statvfs(&self.dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= wanted)
     }
 
     fn options(&self) -> (Options, Vec<ColumnFamilyDescriptor>) {
@@ -129,6 +161,9 @@ impl Store {
     /// Writes a checkpoint and returns when it is durable. Writing the same one again is harmless.
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<(), WriteError> {
         let guard = self.db.read();
+        if guard.as_ref().is_some_and(|opened| opened.read_only) {
+            return Err(WriteError::NoSpace(self.dir.clone()));
+        }
         let db = self.db(&guard)?;
         let batch = self.batch(db, checkpoint)?;
         let mut unlogged = WriteOptions::default();
@@ -171,8 +206,11 @@ impl Store {
         Ok(batch)
     }
 
-    fn db<'a>(&self, guard: &'a RwLockReadGuard<'_, Option<DB>>) -> Result<&'a DB, StoreError> {
-        guard.as_ref().ok_or_else(|| StoreError(format!("{}: the store could not be opened again", self.dir.display())))
+    fn db<'a>(&self, guard: &'a RwLockReadGuard<'_, Option<Opened>>) -> Result<&'a DB, StoreError> {
+        guard
+            .as_ref()
+            .map(|opened| &opened.db)
+            .ok_or_else(|| StoreError(format!("{}: the store could not be opened again", self.dir.display())))
     }
 
     fn family<'a>(&self, db: &'a DB, name: &str) -> Result<&'a ColumnFamily, StoreError> {
@@ -202,6 +240,7 @@ const RESTORE: &str = "Restore the data directory from a backup; if the transact
 fn remedy(error: &rocksdb::Error) -> &'static str {
     match error.kind() {
         rocksdb::ErrorKind::Corruption => RESTORE,
+        _ if error.to_string().contains("No such file") => RESTORE,
         _ => "Check the directory's owner, permissions, free space and disk",
     }
 }

@@ -179,3 +179,27 @@ fn whatever_a_crash_leaves_is_one_checkpoint() {
         }
     }
 }
+
+#[test]
+fn a_store_without_its_list_of_tables_is_refused_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.write(&checkpoint(1, vec![dirty("/a", Some(znode("/a", 1, Some(b"x"))))])).unwrap();
+    drop(store);
+    let tables = || {
+        std::fs::read_dir(dir.path())
+            .unwrap()
+            .flatten()
+            .map(|f| f.file_name())
+            .filter(|n| n.to_string_lossy().ends_with(".sst"))
+            .count()
+    };
+    let before = tables();
+    assert!(before > 0);
+    std::fs::rename(dir.path().join("CURRENT"), dir.path().join("away")).unwrap();
+    let refused = Store::open(dir.path(), MEMORY).err().unwrap().to_string();
+    assert!(refused.contains("CURRENT is missing") && refused.contains("Restore the data directory"), "{refused}");
+    assert_eq!(tables(), before);
+    std::fs::rename(dir.path().join("away"), dir.path().join("CURRENT")).unwrap();
+    assert_eq!(open(dir.path()).header().unwrap().unwrap().zxid, Zxid(1));
+}
