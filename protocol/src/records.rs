@@ -1,7 +1,7 @@
 //! Every record of `zookeeper.jute`, in its order. The table is the definition: field order is wire
 //! order, `Option` is where null is legal.
 
-use crate::ids::{SessionId, Zxid};
+use crate::ids::Zxid;
 use crate::jute::{Jute, Malformed, Reader};
 use bytes::{Bytes, BytesMut};
 
@@ -108,6 +108,4 @@ records! {
     GetMaxChildrenResponse { max: i32 }
     /// In the schema, used by no opcode.
     SetMaxChildrenRequest { path: Option<String>, max: i32 }
-    /// The first frame of a server; the trailing `read_only` byte is in [`crate::irregular`].
-    ConnectResponseHead { protocol_version: i32, time_out_ms: i32, session_id: SessionId, passwd: Option<Bytes> }
 }

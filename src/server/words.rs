@@ -159,9 +159,10 @@ impl ServerView for View<'_> {
 
     fn dir_bytes(&self) -> (u64, u64) {
         let config = &self.shared.config;
-        let tree = dir::size_bytes(&config.data_dir.join("zorilla"));
-        let logs = dir::size_bytes(&config.data_log_dir.join("version-2"));
-        (tree, logs)
+        let size = |dir: &Path, name: &str| dir::size_bytes(&dir.join(name));
+        // Where Apache has snapshots, and our store beside them.
+        let data = size(&config.data_dir, "version-2") + size(&config.data_dir, "zorilla");
+        (data, size(&config.data_log_dir, "version-2"))
     }
 
     fn session_buckets(&self) -> Buckets<SessionId> {
