@@ -421,7 +421,13 @@ impl Task<'_> {
     /// Reads what memory lacks from the store. The disk may take its time: other connections of this
     /// worker move elsewhere meanwhile.
     fn fault_in(&self, miss: &Miss) -> Result<(), Close> {
-        tokio::task::block_in_place(|| self.shared.fault_in(miss)).map_err(|error| {
+        tokio::task::block_in_place(|| {
+            // Before, not after: what is brought in has to be there when the request is tried again, even if it
+            // is larger than all that memory may hold.
+            self.shared.evict(&mut self.shared.tree.write());
+            self.shared.fault_in(miss)
+        })
+        .map_err(|error| {
             self.shared.inbox.push(Input::Fatal(error.to_string()));
             Close::Because("the store cannot be read".to_owned())
         })

@@ -180,6 +180,8 @@ pub struct Driver {
     deferred: VecDeque<Submission>,
     checkpoint: housekeeping::CheckpointState,
     reaper: housekeeping::Reaper,
+    /// When to look at the process's memory again.
+    next_memory_ms: i64,
     failure: Option<String>,
     stopping: bool,
 }
@@ -230,6 +232,7 @@ impl Driver {
             generation: 0,
             no_space: false,
             deferred: VecDeque::new(),
+            next_memory_ms: now_ms,
             failure: None,
             stopping: false,
         }

@@ -2,6 +2,7 @@
 
 pub mod driver;
 pub mod inbox;
+pub mod memory;
 pub mod reads;
 pub mod recovery;
 pub mod shared;
@@ -166,7 +167,6 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
     let shared = Arc::new(Shared {
         clock,
         rules: recovery::rules(config),
-        limits,
         tree: RwLock::new(recovered.tree),
         cold: store.clone() as Arc<dyn ColdNodes>,
         watches: Mutex::new(Watches::new()),
@@ -174,6 +174,8 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
         per_address: Mutex::new(HashMap::new()),
         inbox: inbox::Inbox::default(),
         event_bytes: AtomicUsize::new(0),
+        tree_bytes_max: AtomicUsize::new(limits.tree_bytes_max),
+        limits,
         outstanding: Outstanding::default(),
         stats: Stats::default(),
         trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
@@ -226,6 +228,7 @@ fn limits(config: &Config) -> Limits {
         connections_max: config.max_cnxns as usize,
         session_timeout_ms: (config.min_session_timeout_ms, config.max_session_timeout_ms),
         enforce_auth: config.enforce_auth_schemes.clone(),
+        budget_bytes: bytes(config.memory_budget_bytes),
         tree_bytes_max,
         checkpoint_bytes,
         dirty_bytes_max: (tree_bytes_max / 3).max(checkpoint_bytes * 2),

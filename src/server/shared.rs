@@ -41,6 +41,8 @@ pub struct Limits {
     pub session_timeout_ms: (i32, i32),
     /// Authentication schemes one of which is required (`enforce.auth`); empty = off.
     pub enforce_auth: Vec<String>,
+    /// `zorilla.memoryBudget`: bytes that the process should stay within.
+    pub budget_bytes: usize,
     /// Bytes that the tree in memory may take before clean znodes are dropped.
     pub tree_bytes_max: usize,
     /// Bytes of unwritten changes that start a checkpoint.
@@ -171,6 +173,8 @@ pub struct Shared {
     /// Bytes of events that no client has taken yet.
     pub event_bytes: AtomicUsize,
     pub outstanding: Outstanding,
+    /// Bytes that the tree may take now: [`Limits::tree_bytes_max`], or less while the process takes too much.
+    pub tree_bytes_max: AtomicUsize,
     /// See [`Stats`].
     pub stats: Stats,
     /// Apache's trace mask: kept and shown, nothing else.
@@ -198,26 +202,45 @@ impl Shared {
         &self.rules.auth
     }
 
-    /// Brings what a request missed into memory. May block on a disk; no lock is held while it does.
+    /// Brings what a request missed into memory. May block on a disk; no lock is held while it does. Makes no
+    /// room for it: a request that misses many times, a multi, say, needs them all at once.
     pub fn fault_in(&self, miss: &Miss) -> Result<(), StoreError> {
         loop {
             let token = self.tree.read().begin_fault();
             let loaded = load_miss(&*self.cold, miss)?;
-            let mut tree = self.tree.write();
-            if tree.finish_fault(token, miss, loaded) {
-                self.evict(&mut tree);
+            if self.tree.write().finish_fault(token, miss, loaded) {
                 return Ok(());
             }
+        }
+    }
+
+    /// Drops clean znodes until memory holds what it may, in steps between which others get the lock.
+    /// Large data that comes in can push out many small znodes at a time.
+    pub fn make_room(&self) {
+        const ROUNDS_MAX: usize = 32;
+        for _ in 0..ROUNDS_MAX {
+            if self.over(&self.tree.read()) == 0 {
+                return;
+            }
+            self.evict(&mut self.tree.write());
         }
     }
 
     /// Drops clean znodes if memory holds more than it should, a bounded number at a time.
     pub fn evict(&self, tree: &mut Tree) {
         const STEPS_MAX: usize = 2000;
-        let over = tree.resident_bytes().saturating_sub(self.limits.tree_bytes_max);
+        let over = self.over(tree);
         if over > 0 {
             tree.evict(over, STEPS_MAX);
         }
+    }
+
+    /// Bytes that the tree should let go. Some clean znodes may stay however much is dirty: what a request was
+    /// waiting for has to be there still when it is tried again.
+    fn over(&self, tree: &Tree) -> usize {
+        let clean_min = self.limits.tree_bytes_max / 4;
+        let allowed = self.tree_bytes_max.load(Ordering::Relaxed).max(tree.dirty_bytes() + clean_min);
+        tree.resident_bytes().saturating_sub(allowed)
     }
 
     /// A connection is gone: its watches, its place under the limits, its session's owner.

@@ -23,6 +23,7 @@ impl Driver {
                 self.failure = Some(error.to_string());
                 return;
             }
+            self.shared.make_room();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::server::memory;
 
 /// A checkpoint is begun at least this often while there are changes.
 const CHECKPOINT_INTERVAL_MS: i64 = 60_000;
@@ -79,7 +80,7 @@ impl Driver {
             return self.shared.clock.now_ms() + 500;
         }
         let sessions = self.tracker.next_deadline().unwrap_or(i64::MAX);
-        sessions.min(self.reaper.next_deadline_ms()).min(self.checkpoint.next_ms).max(0)
+        sessions.min(self.reaper.next_deadline_ms()).min(self.checkpoint.next_ms).min(self.next_memory_ms).max(0)
     }
 
     pub(super) fn housekeep(&mut self) {
@@ -89,6 +90,10 @@ impl Driver {
         }
         self.begin_checkpoint(now_ms);
         self.reap(now_ms);
+        if now_ms >= self.next_memory_ms {
+            self.next_memory_ms = now_ms + memory::INTERVAL_MS;
+            memory::adjust(&self.shared);
+        }
     }
 
     /// Whether memory holds so many unwritten changes that writers have to wait for the store.
@@ -132,8 +137,8 @@ impl Driver {
         assert_eq!(generation, running, "the store finished a checkpoint that was not under way");
         let mut tree = self.shared.tree.write();
         tree.checkpoint_done(generation);
-        self.shared.evict(&mut tree);
         drop(tree);
+        self.shared.make_room();
         tracing::debug!(%zxid, "checkpoint durable");
         if self.no_space {
             // Room counts more than old files to look at.
