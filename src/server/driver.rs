@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 use zorilla_core::auth::Caller;
 use zorilla_core::session::{SessionIds, SessionTracker, clamp_timeout};
-use zorilla_core::tree::Znode;
+use zorilla_core::tree::{Applied, Znode};
 use zorilla_core::tree::cold::{Checkpoint, StoreError};
 use zorilla_core::tree::pending::{Pending, Prepared, Write};
 use zorilla_core::zab::Broadcast;
@@ -41,7 +41,7 @@ pub use apply::put_event;
 const APPLY_MAX: usize = 128;
 
 /// What records are serialised into.
-const RECORD_BLOCK_BYTES: usize = 64 << 10;
+const RECORD_BLOCK_BYTES: usize = 32 << 10;
 
 /// What the driver is told.
 pub enum Input {
@@ -166,6 +166,8 @@ pub struct Driver {
     broadcast: Broadcast,
     pending: Pending,
     proposals: VecDeque<Proposal>,
+    /// Applied and not answered; empty between batches, kept for its memory.
+    applied: Vec<(Proposal, Applied)>,
     /// Proposals of this turn, not yet handed to the log.
     records: Vec<Record>,
     scratch: BytesMut,
@@ -224,6 +226,7 @@ impl Driver {
             broadcast: parts.broadcast,
             pending: Pending::new(),
             proposals: VecDeque::new(),
+            applied: Vec::new(),
             records: Vec::new(),
             scratch: BytesMut::new(),
             tracker: parts.tracker,

@@ -18,8 +18,7 @@ impl Driver {
     pub(super) fn apply_through(&mut self, committed: Zxid) {
         while self.proposals.front().is_some_and(|next| next.entry.zxid() <= committed) {
             let ready = self.proposals.iter().take(APPLY_MAX).take_while(|p| p.entry.zxid() <= committed).count();
-            let batch: Vec<Proposal> = self.proposals.drain(..ready).collect();
-            if let Err(error) = self.apply_batch(batch) {
+            if let Err(error) = self.apply_batch(ready) {
                 self.failure = Some(error.to_string());
                 return;
             }
@@ -27,13 +26,15 @@ impl Driver {
         }
     }
 
-    fn apply_batch(&mut self, batch: Vec<Proposal>) -> Result<(), StoreError> {
+    /// Applies the first `count` proposals under one hold of the tree.
+    fn apply_batch(&mut self, count: usize) -> Result<(), StoreError> {
         let shared = self.shared.clone();
-        let mut applied = Vec::with_capacity(batch.len());
+        let mut applied = std::mem::take(&mut self.applied);
         let mut tree = shared.tree.write();
-        for mut proposal in batch {
+        for _ in 0..count {
+            let Some(mut proposal) = self.proposals.pop_front() else { break };
             if let Some(conn) = proposal.reads_stand_before() {
-                self.answer_all(std::mem::take(&mut applied));
+                self.answer_all(&mut applied);
                 read_what_stands_before(&shared, &mut tree, &conn)?;
             }
             let zxid = proposal.entry.zxid();
@@ -52,17 +53,18 @@ impl Driver {
         }
         shared.evict(&mut tree);
         drop(tree);
-        self.answer_all(applied);
+        self.answer_all(&mut applied);
+        self.applied = applied;
         Ok(())
     }
 
     /// Replies leave after the lock is free: the events that belong in front of them are queued. Each
     /// connection is woken once.
-    fn answer_all(&mut self, applied: Vec<(Proposal, Applied)>) {
+    fn answer_all(&mut self, applied: &mut Vec<(Proposal, Applied)>) {
         let now_ms = self.shared.clock.now_ms();
         // Writes of one connection mostly come together; waking one twice does no harm.
         let mut to_wake: Vec<Arc<Connection>> = Vec::new();
-        for (proposal, outcome) in applied {
+        for (proposal, outcome) in applied.drain(..) {
             let header = &proposal.entry.header;
             let closed = matches!(proposal.entry.txn, Txn::CloseSession(_)).then_some(header.client_id);
             let by_client = matches!(proposal.origin, Origin::Client { .. });
