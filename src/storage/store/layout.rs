@@ -11,7 +11,7 @@ use zorilla_protocol::{Jute, Malformed, Reader, SessionId, Zxid, path};
 const FORMAT: u8 = 1;
 /// Longer data stands under the same key in a family of its own, so that a change of the stat does not
 /// rewrite it.
-const INLINE_BYTES_MAX: usize = 256;
+const INLINE_BYTES_MAX: usize = 2048;
 /// The one key of the meta family.
 pub const HEADER_KEY: &[u8] = b"header";
 

@@ -37,8 +37,8 @@ fn a_node_comes_back_as_it_was() {
         ("/", znode("/", 1, Some(b""))),
         ("/null", znode("/null", 2, None)),
         ("/big", znode("/big", 3, Some(&big))),
-        ("/edge", znode("/edge", 3, Some(&big[..256]))),
-        ("/over", znode("/over", 3, Some(&big[..257]))),
+        ("/edge", znode("/edge", 3, Some(&big[..2048]))),
+        ("/over", znode("/over", 3, Some(&big[..2049]))),
         ("/guarded", guarded),
     ];
     let store = open(dir.path());
