@@ -38,6 +38,9 @@ use zorilla_protocol::Sid;
 const STOP_MAX: Duration = Duration::from_secs(30);
 /// Unwritten changes that begin a checkpoint, at most: what a restart has to replay, and what one checkpoint writes.
 const CHECKPOINT_BYTES_MAX: usize = 128 << 20;
+/// Threads that may wait for the store at a time. Each keeps memory of its own in the allocator: hundreds, which is
+/// what tokio would begin, kept a gigabyte.
+const STORE_READERS_MAX: usize = 4;
 /// Bytes of writes under way, however large the budget is.
 const OUTSTANDING_BYTES_MAX: usize = 128 << 20;
 /// A log file is closed at this size where nothing else is configured: only whole files can be purged.
@@ -50,6 +53,7 @@ pub fn run(config: Config) -> Result<(), Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("net")
+        .max_blocking_threads(STORE_READERS_MAX)
         .build()
         .map_err(|e| Exit::Unexpected(format!("cannot start the network threads: {e}")))?;
     runtime.block_on(serve(Arc::new(config)))
