@@ -80,8 +80,9 @@ class Model:
         return other
 
     def seen(self) -> dict[str, tuple]:
-        """What a reader would find."""
-        return {name: (n.data, n.version, n.ephemeral) for name, n in self.nodes.items()}
+        """What a reader would find; under "" how many creates there were, which a create and a delete leave behind."""
+        seen = {name: (n.data, n.version, n.ephemeral) for name, n in self.nodes.items()}
+        return seen | {"": (self.sequence,)}
 
 
 def encode(root: str, op: tuple) -> tuple[int, bytes]:
@@ -293,15 +294,13 @@ class Writer:
 
 
 def read_directory(client: jute.Client, root: str) -> dict[str, tuple]:
-    """name -> (data, version, ephemeral) of what is below `root`; empty if there is no such node."""
-    reply = client.request(jute.GET_CHILDREN, jute.read_body(root))
-    if reply.err == jute.NO_NODE:
-        return {}
-    assert reply.err == jute.OK, reply.err
-    names = reply.reader().strings()
+    """name -> (data, version, ephemeral) of what is below `root`, and how many creates there were."""
+    reader = client.ok(jute.GET_CHILDREN2, jute.read_body(root)).reader()
+    names, parent = reader.strings(), reader.stat()
     for name in names:
         client.send(jute.GET_DATA, jute.read_body(f"{root}/{name}"))
-    seen = {}
+    # cversion counts a create as two steps up, less one for each child there is.
+    seen = {"": ((parent.cversion + parent.numChildren) // 2,)}
     for name in names:
         answer = client.reply()
         assert answer.err == jute.OK, f"{root}/{name} is listed, and reading it gives {answer.err}"
