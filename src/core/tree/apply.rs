@@ -198,7 +198,9 @@ impl Tree {
         let Some(parent_node) = self.ensure(parent)? else { return Ok(Err(Code::NoNode)) };
         let parent_acl = parent_node.acl.clone();
         let acl = self.acls.intern(create.acl);
-        if let Some(existing) = self.ensure(create.path)? {
+        // What was prepared here was looked up then, against the very state that it is applied to.
+        let existing = if self.foretold.is_some() { None } else { self.ensure(create.path)? };
+        if let Some(existing) = existing {
             if existing.acl != acl {
                 self.change(create.path, |znode, _| znode.acl = acl);
             }

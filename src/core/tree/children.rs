@@ -1,13 +1,17 @@
 //! What memory knows of the names below a znode.
 
 use super::map::alloc_bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use foldhash::quality::FixedState;
+use std::collections::{BTreeMap, HashSet};
+
+/// Names in no order, as Apache lists them. Clients choose them, so the hash has a key: the tree's.
+pub(super) type Names = HashSet<Box<str>, FixedState>;
 
 /// The direct children of a znode that has any.
 #[derive(Debug)]
 pub(super) enum Children {
-    /// All names, in byte order.
-    Complete { names: BTreeSet<Box<str>>, bytes: usize },
+    /// All names.
+    Complete { names: Names, bytes: usize },
     /// Only what changed since the store was last known to hold it.
     Overlay { changes: BTreeMap<Box<str>, Change>, bytes: usize, purge_at: usize },
 }
@@ -23,15 +27,22 @@ pub(super) struct Change {
 /// An overlay smaller than this is not worth a search for obsolete changes.
 const PURGE_AT_LEAST: usize = 64;
 
-/// A name in a B-tree whose leaves are two thirds full.
+/// A name in a hash table at its usual fill, or in a B-tree.
 fn name_bytes(name: &str) -> usize {
     size_of::<Box<str>>() * 3 / 2 + alloc_bytes(name.len())
 }
 
+/// A list from the store.
+pub(super) fn names(stored: Vec<Box<str>>, hasher: FixedState) -> Names {
+    let mut names = Names::with_capacity_and_hasher(stored.len(), hasher);
+    names.extend(stored);
+    names
+}
+
 impl Children {
     /// Of a znode known to have no children.
-    pub fn none() -> Children {
-        Children::Complete { names: BTreeSet::new(), bytes: 0 }
+    pub fn none(hasher: FixedState) -> Children {
+        Children::Complete { names: Names::with_hasher(hasher), bytes: 0 }
     }
 
     /// Of a znode of which only the store knows the children.
@@ -65,7 +76,7 @@ impl Children {
     }
 
     /// All names, if they are known.
-    pub fn complete(&self) -> Option<&BTreeSet<Box<str>>> {
+    pub fn complete(&self) -> Option<&Names> {
         match self {
             Children::Complete { names, .. } => Some(names),
             Children::Overlay { .. } => None,
@@ -74,8 +85,8 @@ impl Children {
 
     /// What the store's list, as of a checkpoint that is not older than the last durable one,
     /// becomes under the changes since.
-    pub fn merged(&self, stored: Vec<Box<str>>) -> BTreeSet<Box<str>> {
-        let mut names: BTreeSet<_> = stored.into_iter().collect();
+    pub fn merged(&self, stored: Vec<Box<str>>, hasher: FixedState) -> Names {
+        let mut names = names(stored, hasher);
         match self {
             Children::Complete { names, .. } => return names.clone(),
             Children::Overlay { changes, .. } => {
@@ -92,7 +103,7 @@ impl Children {
     }
 
     /// A complete list.
-    pub fn of(names: BTreeSet<Box<str>>) -> Children {
+    pub fn of(names: Names) -> Children {
         let bytes = names.iter().map(|name| name_bytes(name)).sum();
         Children::Complete { names, bytes }
     }

@@ -1,6 +1,6 @@
 //! Bringing into memory what only the store knows, with the disk read outside of every lock.
 
-use super::children::Children;
+use super::children::{Children, names};
 use super::cold::{ColdNodes, Miss, StoreError};
 use super::memory::Tree;
 use super::znode::Znode;
@@ -53,15 +53,16 @@ impl Tree {
     }
 
     fn insert_children(&mut self, path: &str, stored: Vec<Box<str>>) -> bool {
+        let hasher = self.nodes.hasher();
         let Some((_, entry)) = self.nodes.get_mut(path) else { return false };
         let Some(node) = &entry.node else { return true };
         let before = entry.children_bytes();
         match entry.children.as_deref() {
             Some(Children::Complete { .. }) => return true,
             None if node.num_children == 0 => return true,
-            None => entry.children = Some(Box::new(Children::of(stored.into_iter().collect()))),
+            None => entry.children = Some(Box::new(Children::of(names(stored, hasher)))),
             Some(overlay @ Children::Overlay { .. }) => {
-                entry.children = Some(Box::new(Children::of(overlay.merged(stored))));
+                entry.children = Some(Box::new(Children::of(overlay.merged(stored, hasher))));
             }
         }
         let after = entry.children_bytes();

@@ -80,6 +80,13 @@ pub(super) struct NodeMap {
 }
 
 impl NodeMap {
+    /// The keyed hash, for other tables that clients fill.
+    pub fn hasher(&self) -> FixedState {
+        self.hasher.clone()
+    }
+}
+
+impl NodeMap {
     /// `seed` keeps clients from choosing paths that collide.
     pub fn new(seed: u64) -> NodeMap {
         let shards = (0..SHARDS).map(|_| Shard::with_hasher(())).collect();

@@ -9,6 +9,7 @@ use super::map::{Entry, NodeMap};
 use super::quota::Quotas;
 use super::znode::{Owner, Znode};
 use super::{Committed, Lookup};
+use foldhash::quality::FixedState;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use zorilla_protocol::path::{self, CONFIG, QUOTA, ROOT, ZOOKEEPER};
@@ -214,20 +215,19 @@ impl Tree {
 
     /// Whether memory proves that `path`, of which it has no entry, does not exist.
     fn provably_absent(&self, path: &str) -> bool {
-        if path::validate(path).is_err() {
-            return true;
-        }
         let mut child = path;
         for _ in 0..ANCESTORS_MAX {
-            let Some(parent) = path::parent(child).filter(|_| child != ROOT) else { return false };
+            let Some(parent) = path::parent(child).filter(|_| child != ROOT) else { break };
             if let Some(entry) = self.nodes.get(parent) {
                 let Some(node) = &entry.node else { return true };
                 let names = entry.children.as_ref().and_then(|children| children.complete());
-                return node.num_children == 0 || names.is_some_and(|names| !names.contains(path::name(child)));
+                return node.num_children == 0
+                    || names.is_some_and(|names| !names.contains(path::name(child)))
+                    || path::validate(path).is_err();
             }
             child = parent;
         }
-        false
+        path::validate(path).is_err()
     }
 
     /// Brings `path` into memory, from the store if need be: for appliers, which cannot try again.
@@ -263,12 +263,13 @@ impl Tree {
         path: &str,
         edit: impl FnOnce(&mut Znode, &mut ChildrenEdit<'_>) -> R,
     ) -> Option<R> {
+        let hasher = self.nodes.hasher();
         let (key, entry) = self.nodes.get_mut(path)?;
         let before = (entry.node_bytes(key), entry.children_bytes());
         let znode = Arc::make_mut(entry.node.as_mut()?);
         let (digest, data_len) = (znode.digest(key), znode.data_len());
         let had_children = znode.num_children > 0;
-        let mut children = ChildrenEdit { list: &mut entry.children, had_children, dirty: &self.dirty };
+        let mut children = ChildrenEdit { list: &mut entry.children, had_children, hasher, dirty: &self.dirty };
         let result = edit(znode, &mut children);
         if znode.num_children == 0 {
             // Nothing to remember: the count says it all.
@@ -342,16 +343,17 @@ impl Tree {
 pub(super) struct ChildrenEdit<'a> {
     list: &'a mut Option<Box<Children>>,
     had_children: bool,
+    hasher: FixedState,
     dirty: &'a Dirty,
 }
 
 impl ChildrenEdit<'_> {
     /// Records that a child came (`present`) or went.
     pub fn record(&mut self, name: &str, present: bool) {
-        let had_children = self.had_children;
+        let (had_children, hasher) = (self.had_children, &self.hasher);
         let list = self
             .list
-            .get_or_insert_with(|| Box::new(if had_children { Children::unknown() } else { Children::none() }));
+            .get_or_insert_with(|| Box::new(if had_children { Children::unknown() } else { Children::none(hasher.clone()) }));
         list.record(name, present, self.dirty.generation, self.dirty.durable);
     }
 }

@@ -1,6 +1,7 @@
 //! Quotas: which path is registered, and the statistics that every server keeps in the tree by
 //! itself, outside of txns (Java: `Quotas`, `StatsTrack`, `PathTrie`).
 
+use super::children::{Names, names};
 use super::cold::StoreError;
 use super::memory::Tree;
 use super::znode::Znode;
@@ -193,15 +194,15 @@ impl Tree {
         }
     }
 
-    fn peek_children(&self, path: &str) -> Result<BTreeSet<Box<str>>, StoreError> {
+    fn peek_children(&self, path: &str) -> Result<Names, StoreError> {
         let path = if path.is_empty() { ROOT } else { path };
         let known = self.nodes.get(path).and_then(|entry| entry.children.as_deref());
         match known {
             Some(known) => match known.complete() {
                 Some(names) => Ok(names.clone()),
-                None => Ok(known.merged(self.cold.child_names(path)?)),
+                None => Ok(known.merged(self.cold.child_names(path)?, self.nodes.hasher())),
             },
-            None => Ok(self.cold.child_names(path)?.into_iter().collect()),
+            None => Ok(names(self.cold.child_names(path)?, self.nodes.hasher())),
         }
     }
 }

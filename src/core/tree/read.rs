@@ -1,6 +1,7 @@
 //! Answering reads (Java: `FinalRequestProcessor`): the reply's body goes straight from the znode to
 //! the connection's output.
 
+use super::children::Names;
 use super::cold::Miss;
 use super::memory::Tree;
 use super::znode::Znode;
@@ -307,7 +308,7 @@ fn who_am_i(ids: &[Id], out: &mut BytesMut) {
 
 impl Tree {
     /// All names below a znode that has children, if they are in memory.
-    pub(super) fn children(&self, path: &str) -> Option<&std::collections::BTreeSet<Box<str>>> {
+    pub(super) fn children(&self, path: &str) -> Option<&Names> {
         self.nodes.get(root_for_empty(path))?.children.as_ref()?.complete()
     }
 }

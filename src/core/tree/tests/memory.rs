@@ -29,7 +29,9 @@ fn children(tree: &mut Tree, path: &str) -> Vec<String> {
     let (code, body) = read_all(tree, &request);
     assert_eq!(code, Code::Ok);
     let response: zorilla_protocol::records::GetChildrenResponse = zorilla_protocol::jute::from_bytes(&body).unwrap();
-    response.children.unwrap()
+    let mut names = response.children.unwrap();
+    names.sort();
+    names
 }
 
 #[test]

@@ -84,10 +84,14 @@ fn bodies_are_the_records() {
     assert_eq!(body[..4], [0; 4]);
     let children = Some(vec!["a".to_owned(), "b".into()]);
     let (_, body) = read_all(&mut tree, &get_children("/open"));
-    assert_eq!(body, to_bytes(&GetChildrenResponse { children: children.clone() }));
+    let mut listed: GetChildrenResponse = from_bytes(&body).unwrap();
+    listed.children.as_mut().unwrap().sort();
+    assert_eq!(listed, GetChildrenResponse { children: children.clone() });
     let request = Request::GetChildren2(GetChildren2Request { path: "/open".into(), watch: false });
     let (_, body) = read_all(&mut tree, &request);
-    assert_eq!(body, to_bytes(&GetChildren2Response { children, stat: open.clone() }));
+    let mut listed: GetChildren2Response = from_bytes(&body).unwrap();
+    listed.children.as_mut().unwrap().sort();
+    assert_eq!(listed, GetChildren2Response { children, stat: open.clone() });
     let (_, body) = read_all(&mut tree, &get_children("/open/a"));
     assert_eq!(body, to_bytes(&GetChildrenResponse { children: Some(vec![]) }));
     let (_, body) = read_all(&mut tree, &get_acl("/open"));
@@ -153,10 +157,11 @@ fn who_am_i_shows_users_and_no_secrets() {
 #[test]
 fn a_multi_read_answers_each_operation_by_itself() {
     let mut tree = tree();
+    apply(&mut tree, 9, &Txn::Create(create("/open/a/only", "", 1)));
     let data = |path: &str| MultiOp::GetData(GetDataRequest { path: path.into(), watch: true });
     let children = |path: &str| MultiOp::GetChildren(GetChildrenRequest { path: path.into(), watch: true });
     let multi = |ops| Request::MultiRead(Ok(MultiRequest { ops }));
-    let request = multi(vec![data("/open"), data("/none"), data("/mine"), children("/open")]);
+    let request = multi(vec![data("/open"), data("/none"), data("/mine"), children("/open/a")]);
     let (answer, body) = read_as(&mut tree, &request, &caller(&[]));
     let open = stat(&mut tree, "/open").unwrap();
     let expected = MultiResponse {
@@ -164,7 +169,7 @@ fn a_multi_read_answers_each_operation_by_itself() {
             MultiResult::GetData(GetDataResponse { data: Some("hello".into()), stat: open }),
             MultiResult::Error(-101),
             MultiResult::Error(-102),
-            MultiResult::GetChildren(GetChildrenResponse { children: Some(vec!["a".into(), "b".into()]) }),
+            MultiResult::GetChildren(GetChildrenResponse { children: Some(vec!["only".into()]) }),
         ],
     };
     assert_eq!((answer, body), (Answer { code: Code::Ok, watch: None }, to_bytes(&expected)));
