@@ -351,9 +351,9 @@ impl ChildrenEdit<'_> {
     /// Records that a child came (`present`) or went.
     pub fn record(&mut self, name: &str, present: bool) {
         let (had_children, hasher) = (self.had_children, &self.hasher);
-        let list = self
-            .list
-            .get_or_insert_with(|| Box::new(if had_children { Children::unknown() } else { Children::none(hasher.clone()) }));
+        let list = self.list.get_or_insert_with(|| {
+            Box::new(if had_children { Children::unknown() } else { Children::none(hasher.clone()) })
+        });
         list.record(name, present, self.dirty.generation, self.dirty.durable);
     }
 }
