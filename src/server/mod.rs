@@ -41,8 +41,9 @@ const CHECKPOINT_BYTES_MAX: usize = 128 << 20;
 /// Threads that may wait for the store at a time. Each keeps memory of its own in the allocator: hundreds, which is
 /// what tokio would begin, kept a gigabyte.
 const STORE_READERS_MAX: usize = 4;
-/// Bytes of writes under way, however large the budget is.
-const OUTSTANDING_BYTES_MAX: usize = 128 << 20;
+/// Bytes of writes under way, however large the budget is. Each is there up to four times: as received, as a txn, as
+/// its record, in the log's buffer.
+const OUTSTANDING_BYTES_MAX: usize = 32 << 20;
 /// A log file is closed at this size where nothing else is configured: only whole files can be purged.
 const ROLL_BYTES: u64 = 256 << 20;
 /// What `gtmk` shows in Apache unless it was set.
