@@ -131,10 +131,7 @@ class Server:
 
     def _command(self) -> list[str]:
         properties = [f"-D{key}={value}" for key, value in self.jvm.items()]
-        if self.kind == "zorilla":
-            return [str(zorilla_binary()), "serve", *properties, str(self.config_path)]
-        flags = [*self.java_flags, f"-Dlogback.configurationFile={APACHE / 'logback.xml'}"]
-        return ["java", *flags, *properties, "-cp", apache_classpath(), APACHE_MAIN, str(self.config_path)]
+        return command(self.kind, self.config_path, properties, self.java_flags)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -214,6 +211,14 @@ class Server:
 
     def __exit__(self, *_) -> None:
         self.dispose()
+
+
+def command(kind: str, config: Path, properties: list[str], java_flags: list[str] | None = None) -> list[str]:
+    """The command line that serves a `zoo.cfg` in the foreground. `properties` are `-Dkey=value`."""
+    if kind == "zorilla":
+        return [str(zorilla_binary()), "serve", *properties, str(config)]
+    flags = [*(JAVA_FLAGS if java_flags is None else java_flags), f"-Dlogback.configurationFile={APACHE / 'logback.xml'}"]
+    return ["java", *flags, *properties, "-cp", apache_classpath(), APACHE_MAIN, str(config)]
 
 
 def zorilla_binary() -> Path:
