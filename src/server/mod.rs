@@ -216,8 +216,8 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
 }
 
 fn limits(config: &Config) -> Limits {
-    // Of the budget: the tree 3/8, the store 1/4, a checkpoint being written (once as a batch, once as RocksDB's
-    // buffer) 1/8, writes and events under way 1/8; the rest is what allocators keep.
+    // Of the budget: the tree 3/8, the store's cache 1/4, writes and events under way 1/8, what a checkpoint being
+    // written holds back 1/16; the rest is what allocators keep.
     let tree_bytes_max = bytes(config.memory_budget_bytes / 8 * 3);
     let checkpoint_bytes = (tree_bytes_max / 6).min(CHECKPOINT_BYTES_MAX);
     let frame_bytes_max = config.jute_maxbuffer_bytes as usize;

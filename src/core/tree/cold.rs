@@ -48,7 +48,7 @@ pub struct Header {
     pub owned: Vec<(Owner, Box<str>)>,
 }
 
-/// The changes between two checkpoints: written as one atomic batch together with the zxid.
+/// The changes between two checkpoints: written as one atomic whole together with the zxid.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
     /// Counts checkpoints of this process; told back to the tree once this one is durable.

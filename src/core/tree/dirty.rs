@@ -75,7 +75,7 @@ impl Dirty {
 const TOMBSTONES_PER_TXN: usize = 4;
 
 impl Tree {
-    /// Takes what is dirty, at its value now, for the store to write as one batch with the zxid.
+    /// Takes what is dirty, at its value now, for the store to write as one whole with the zxid.
     /// `None` if nothing happened since the last one, or while that is still being written. Costs time
     /// in proportion to the number of changed znodes; no data is copied.
     pub fn begin_checkpoint(&mut self) -> Option<Checkpoint> {

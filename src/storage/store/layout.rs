@@ -9,55 +9,75 @@ use zorilla_protocol::{Jute, Malformed, Reader, SessionId, Zxid, path};
 
 /// The first byte of every value.
 const FORMAT: u8 = 1;
-/// Longer data stands under the same key in a family of its own, so that a change of the stat does not
+/// Longer data stands under a key of its own, so that a change of the stat does not
 /// rewrite it.
 const INLINE_BYTES_MAX: usize = 2048;
-/// The one key of the meta family.
-pub const HEADER_KEY: &[u8] = b"header";
+/// The one key of its kind.
+pub const HEADER_KEY: &[u8] = b"h";
+/// The first byte of a key says what it is about: a znode,
+pub const NODE: u8 = b'n';
+/// the data of a znode, if it is long,
+pub const DATA: u8 = b'd';
+/// who owns a znode,
+pub const OWNED: u8 = b'o';
+/// or a session.
+pub const SESSION: u8 = b's';
 
 /// Where a znode's data is.
 const DATA_NULL: u8 = 0;
 const DATA_INLINE: u8 = 1;
 const DATA_SEPARATE: u8 = 2;
 
-/// `parent 00 name`: the children of a parent stand together, in byte order, and those of `/a` never
-/// mix with those of `/ab`, because no path holds a zero byte. The root is a lone zero byte.
+/// `n parent 00 name`: the children of a parent stand together, in byte order, and those of `/a` never
+/// mix with those of `/ab`, because no path holds a zero byte. The root is `n 00`.
 pub fn node_key(znode: &str) -> Vec<u8> {
-    if znode == path::ROOT {
-        return vec![0];
-    }
-    let parent = path::parent(znode).unwrap_or(path::ROOT);
-    let name = path::name(znode);
-    let mut key = Vec::with_capacity(parent.len() + 1 + name.len());
-    key.extend_from_slice(parent.as_bytes());
-    key.push(0);
-    key.extend_from_slice(name.as_bytes());
+    key_of(NODE, znode)
+}
+
+/// The same with a `d` in front.
+pub fn data_key(znode: &str) -> Vec<u8> {
+    key_of(DATA, znode)
+}
+
+fn key_of(kind: u8, znode: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(znode.len() + 2);
+    put_key(kind, znode, &mut key);
     key
+}
+
+/// Appends a znode's key.
+pub fn put_key(kind: u8, znode: &str, out: &mut Vec<u8>) {
+    out.push(kind);
+    if znode == path::ROOT {
+        out.push(0);
+        return;
+    }
+    out.extend_from_slice(path::parent(znode).unwrap_or(path::ROOT).as_bytes());
+    out.push(0);
+    out.extend_from_slice(path::name(znode).as_bytes());
 }
 
 /// First key and end of the children of `parent`.
 pub fn children_range(parent: &str) -> (Vec<u8>, Vec<u8>) {
-    let bound = |last| [parent.as_bytes(), &[last]].concat();
+    let bound = |last| [&[NODE], parent.as_bytes(), &[last]].concat();
     (bound(0), bound(1))
 }
 
-/// A node's value without separate data.
-pub fn put_node(znode: &Znode) -> BytesMut {
-    let mut out = BytesMut::with_capacity(96 + znode.data_len().min(INLINE_BYTES_MAX));
+/// Appends a node's value without separate data.
+pub fn put_node(znode: &Znode, out: &mut BytesMut) {
     out.put_u8(FORMAT);
     out.put_u8(match &znode.data {
         None => DATA_NULL,
         Some(data) if data.len() <= INLINE_BYTES_MAX => DATA_INLINE,
         Some(_) => DATA_SEPARATE,
     });
-    znode.stat.put(&mut out);
+    znode.stat.put(out);
     out.put_i32(znode.num_children);
     out.put_u32(znode.prefix_crc);
-    znode.acl.as_ref().map(|acl| acl.to_vec()).put(&mut out);
+    znode.acl.as_ref().map(|acl| acl.to_vec()).put(out);
     if let Some(data) = znode.data.as_deref().filter(|data| data.len() <= INLINE_BYTES_MAX) {
         out.put_slice(data);
     }
-    out
 }
 
 /// The data that does not stand in the node's own value.
@@ -69,7 +89,7 @@ pub fn separate_data(znode: &Znode) -> Option<&[u8]> {
 pub struct StoredNode {
     /// Without its data, if that is separate.
     pub znode: Znode,
-    /// Whether the data family has to be asked.
+    /// Whether the data has a key of its own.
     pub data_is_separate: bool,
 }
 
@@ -92,7 +112,7 @@ pub fn get_node(value: &[u8]) -> Result<StoredNode, String> {
     Ok(StoredNode { znode, data_is_separate: place == DATA_SEPARATE })
 }
 
-/// `kind, session or ttl, path`.
+/// `o, kind, session or ttl, path`.
 pub fn owned_key(owner: Owner, path: &str) -> Vec<u8> {
     let (kind, number) = match owner {
         Owner::Nobody => (0, 0),
@@ -100,12 +120,12 @@ pub fn owned_key(owner: Owner, path: &str) -> Vec<u8> {
         Owner::Container => (2, 0),
         Owner::Ttl(ms) => (3, ms),
     };
-    [&[kind], number.to_be_bytes().as_slice(), path.as_bytes()].concat()
+    [&[OWNED, kind], number.to_be_bytes().as_slice(), path.as_bytes()].concat()
 }
 
 /// Reads what [`owned_key`] wrote.
 pub fn get_owned(key: &[u8]) -> Result<(Owner, Box<str>), String> {
-    let (kind, rest) = key.split_first().ok_or("empty key")?;
+    let ([_, kind], rest) = key.split_first_chunk().ok_or("empty key")?;
     let (number, path) = rest.split_first_chunk::<8>().ok_or("short key")?;
     let number = i64::from_be_bytes(*number);
     let owner = match kind {
@@ -118,9 +138,14 @@ pub fn get_owned(key: &[u8]) -> Result<(Owner, Box<str>), String> {
     Ok((owner, std::str::from_utf8(path).map_err(|e| e.to_string())?.into()))
 }
 
+/// `s, id`.
+pub fn session_key(id: SessionId) -> Vec<u8> {
+    [&[SESSION], id.0.to_be_bytes().as_slice()].concat()
+}
+
 /// Reads a session's key and value.
 pub fn get_session(key: &[u8], value: &[u8]) -> Result<(SessionId, i32), String> {
-    let id = key.try_into().map_err(|_| "key of the wrong length")?;
+    let id = key.get(1..).and_then(|id| id.try_into().ok()).ok_or("key of the wrong length")?;
     let timeout_ms = value.try_into().map_err(|_| "value of the wrong length")?;
     Ok((SessionId(i64::from_be_bytes(id)), i32::from_be_bytes(timeout_ms)))
 }

@@ -119,6 +119,36 @@ fn the_header_brings_back_sessions_and_owners() {
 }
 
 #[test]
+fn the_newest_of_many_checkpoints_counts_however_they_are_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // Some znodes change in every checkpoint, some come and go, so that tables overlap and hold deletions.
+    for generation in 1..=60_u32 {
+        let always = dirty("/always", Some(znode("/always", i64::from(generation), Some(&[generation as u8; 3000]))));
+        let path = format!("/comes{}", generation % 7);
+        let comes = dirty(&path, (generation % 2 == 0).then(|| znode(&path, i64::from(generation), Some(b"x"))));
+        let own = format!("/own{generation}");
+        let own = dirty(&own, Some(znode(&own, i64::from(generation), None)));
+        store.write(&checkpoint(generation, vec![always, comes, own])).unwrap();
+    }
+    let check = |store: &Store| {
+        assert_eq!(store.header().unwrap().unwrap().zxid, Zxid(60));
+        let always = store.load("/always").unwrap().unwrap();
+        assert_eq!((always.stat.mzxid, always.data.as_deref()), (Zxid(60), Some([60; 3000].as_slice())));
+        for generation in 54..=60_i64 {
+            let comes = store.load(&format!("/comes{}", generation % 7)).unwrap();
+            assert_eq!(comes.map(|node| node.stat.mzxid.0), (generation % 2 == 0).then_some(generation));
+        }
+        assert!((1..=60).all(|generation| store.load(&format!("/own{generation}")).unwrap().is_some()));
+    };
+    check(&store);
+    drop(store);
+    std::fs::write(dir.path().join(NEW_TABLE), b"what a crash left").unwrap();
+    check(&open(dir.path()));
+    assert!(!dir.path().join(NEW_TABLE).exists());
+}
+
+#[test]
 fn a_store_that_is_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let _first = open(dir.path());
