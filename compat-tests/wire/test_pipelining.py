@@ -196,3 +196,20 @@ def test_events_reach_every_watcher_once_per_write(server):
         for watcher in watchers:
             assert [watcher.receive().zxid for _ in range(500)] == zxids
             watcher.abandon()
+
+
+def test_an_event_stands_behind_the_replies_to_earlier_writes(server):
+    """Also when the server applies a burst of writes at once: the order on the connection is that of the zxids."""
+    with jute.Client(server) as client:
+        client.create("/watched")
+        client.ok(jute.ADD_WATCH, jute.add_watch_body("/watched", jute.ADD_WATCH_PERSISTENT))
+        writes = [
+            jute.request(client.next_xid(), jute.DELETE, jute.delete_body("/missing")),
+            jute.request(client.next_xid(), jute.SET_DATA, jute.set_data_body("/watched", b"x")),
+        ] * 200
+        client.connection.send(b"".join(writes))
+        frames = [client.receive() for _ in range(600)]
+        zxids = [frame.zxid for frame in frames]
+        assert zxids == sorted(zxids)
+        assert [frame.is_event for frame in frames] == [False, True, False] * 200
+        client.close()

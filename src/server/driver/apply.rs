@@ -46,7 +46,8 @@ impl Driver {
             self.pending.committed(zxid);
             let mut watches = shared.watches.lock();
             if !watches.is_empty() {
-                fire(&shared, &mut watches, zxid, &outcome.events);
+                // An event stands behind the replies to earlier writes, as if each txn were applied alone.
+                fire(&shared, &mut watches, zxid, &outcome.events, &mut || self.answer_all(&mut applied));
             }
             drop(watches);
             applied.push((proposal, outcome));
@@ -58,9 +59,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Replies leave after the lock is free: the events that belong in front of them are queued. Each
-    /// connection is woken once.
+    /// Replies leave after the lock is free, or before the next event: the events that belong in front of them are
+    /// queued. Each connection is woken once.
     fn answer_all(&mut self, applied: &mut Vec<(Proposal, Applied)>) {
+        if applied.is_empty() {
+            return;
+        }
         let now_ms = self.shared.clock.now_ms();
         // Writes of one connection mostly come together; waking one twice does no harm.
         let mut to_wake: Vec<Arc<Connection>> = Vec::new();
@@ -133,8 +137,9 @@ fn read_what_stands_before(shared: &Shared, tree: &mut Tree, conn: &Connection) 
     Ok(())
 }
 
-/// Fans the changes of one txn out to whoever watches, while nobody can read the tree.
-fn fire(shared: &Shared, watches: &mut Watches, zxid: Zxid, events: &[Event]) {
+/// Fans the changes of one txn out to whoever watches, while nobody can read the tree. `answer` is called
+/// before any event: it queues the replies to earlier writes.
+fn fire(shared: &Shared, watches: &mut Watches, zxid: Zxid, events: &[Event], answer: &mut dyn FnMut()) {
     let connections = shared.connections.read();
     for event in events {
         let mut notify = |to: ConnId, kind: EventType, path: &str| {
@@ -143,6 +148,7 @@ fn fire(shared: &Shared, watches: &mut Watches, zxid: Zxid, events: &[Event]) {
                 _ => &event.acl,
             };
             if let Some(conn) = connections.get(&to) {
+                answer();
                 let limit = shared.unread_bytes_max(connections.len());
                 notify_one(shared, conn, limit, zxid, kind, path, acl.as_deref());
             }
