@@ -6,6 +6,7 @@ use super::server_line::{self, ServerLine};
 use super::settings::{HIDDEN, Setting, Settings};
 use super::sources::Sources;
 use super::{Config, Notice, Secret, Whitelist};
+use zorilla_core::digest_alg::DigestAlg;
 
 /// Where a server lives that was told nothing.
 const EMBEDDED: &[(&str, &str)] = &[("dataDir", "./data"), ("clientPort", "2181"), ("clientPortAddress", "127.0.0.1")];
@@ -135,9 +136,9 @@ fn check_rules(settings: &Settings) -> Result<(), ConfigError> {
         }
     }
     if let Some(setting) = settings.get("DigestAuthenticationProvider.digestAlg")
-        && !["SHA1", "SHA-1"].iter().any(|alg| setting.value.eq_ignore_ascii_case(alg))
+        && DigestAlg::named(&setting.value).is_none()
     {
-        return Err(setting.not_possible("SHA1; the other algorithms are not supported yet"));
+        return Err(setting.not_possible(DigestAlg::NAMES));
     }
     Ok(())
 }
@@ -184,7 +185,7 @@ fn config(settings: &Settings, server: Option<&ServerLine>, sources: &Sources) -
         skip_acl: settings.is_true("skipACL"),
         super_digest: secret(settings, "DigestAuthenticationProvider.superDigest"),
         digest_auth_enabled: settings.is_true("DigestAuthenticationProvider.enabled"),
-        digest_alg: "SHA1".to_owned(),
+        digest_alg: DigestAlg::named(settings.text("DigestAuthenticationProvider.digestAlg")).unwrap_or_default(),
         enforce_auth_schemes: enforce_auth_schemes(settings)?,
         container_check_interval_ms: settings.int("znode.container.checkIntervalMs").unwrap_or_default(),
         container_max_per_minute: settings.int("znode.container.maxPerMinute").unwrap_or_default().max(1),

@@ -35,6 +35,7 @@ pub use whitelist::Whitelist;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use zorilla_core::digest_alg::DigestAlg;
 
 /// What a standalone server is told. Names follow the keys; units are in the names.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,8 +92,8 @@ pub struct Config {
     pub super_digest: Option<Secret>,
     /// `DigestAuthenticationProvider.enabled`.
     pub digest_auth_enabled: bool,
-    /// `DigestAuthenticationProvider.digestAlg`; only SHA1 is accepted.
-    pub digest_alg: String,
+    /// `DigestAuthenticationProvider.digestAlg`.
+    pub digest_alg: DigestAlg,
     /// `enforce.auth.enabled` and `.schemes`: one of these schemes is required; empty is off.
     pub enforce_auth_schemes: Vec<String>,
     /// `znode.container.checkIntervalMs`.

@@ -283,9 +283,9 @@ fn apaches_start_errors() {
              [:participant|observer][;[clientAddress:]clientPort], the ports from 0 to 65535",
         ),
         (
-            "dataDir=/d\nDigestAuthenticationProvider.digestAlg=SHA-256",
-            "zoo.cfg:2: DigestAuthenticationProvider.digestAlg=SHA-256 is not possible; allowed: SHA1; \
-             the other algorithms are not supported yet",
+            "dataDir=/d\nDigestAuthenticationProvider.digestAlg=MD5",
+            "zoo.cfg:2: DigestAuthenticationProvider.digestAlg=MD5 is not possible; allowed: SHA1, SHA-224, \
+             SHA-256, SHA-384, SHA-512, SHA3-224, SHA3-256, SHA3-384 or SHA3-512",
         ),
     ];
     for (text, expected) in cases {

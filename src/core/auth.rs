@@ -1,8 +1,8 @@
 //! Who a caller is and what an ACL lets them do.
 
+use crate::digest_alg::DigestAlg;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -49,11 +49,13 @@ pub struct AuthRules {
     pub super_digest: Option<String>,
     /// Whether there is a digest scheme at all (`zookeeper.DigestAuthenticationProvider.enabled`).
     pub digest_enabled: bool,
+    /// The hash of the digest scheme (`zookeeper.DigestAuthenticationProvider.digestAlg`).
+    pub digest_alg: DigestAlg,
 }
 
 impl Default for AuthRules {
     fn default() -> AuthRules {
-        AuthRules { super_digest: None, digest_enabled: true }
+        AuthRules { super_digest: None, digest_enabled: true, digest_alg: DigestAlg::Sha1 }
     }
 }
 
@@ -185,7 +187,7 @@ pub fn authenticate(
         AuthScheme::Ip => Ok(vec![ip_identity(remote)]),
         AuthScheme::Digest => {
             let credentials = String::from_utf8_lossy(credentials.ok_or(AuthFailed::NoCredentials)?);
-            let digest = digest_id(&credentials);
+            let digest = digest_id(&credentials, rules.digest_alg);
             let is_super = rules.super_digest.as_ref() == Some(&digest);
             let supers = is_super.then(|| identity("super", String::new()));
             Ok(supers.into_iter().chain([identity("digest", digest)]).collect())
@@ -193,11 +195,11 @@ pub fn authenticate(
     }
 }
 
-/// `user:base64(sha1(user:password))` of `user:password`; the hash covers the whole text
+/// `user:base64(hash(user:password))` of `user:password`; the hash covers the whole text
 /// (Java: `DigestAuthenticationProvider.generateDigest`).
-pub fn digest_id(credentials: &str) -> String {
+pub fn digest_id(credentials: &str, alg: DigestAlg) -> String {
     let user = credentials.split(':').next().unwrap_or_default();
-    format!("{user}:{}", STANDARD.encode(Sha1::digest(credentials.as_bytes())))
+    format!("{user}:{}", STANDARD.encode(alg.hash(credentials.as_bytes())))
 }
 
 /// The identity that every connection has from the start. IPv6 in Java's form: eight groups, nothing
@@ -387,6 +389,17 @@ mod tests {
         for scheme in ["world", "auth", "super", "sasl", ""] {
             assert_eq!(authenticate(scheme, Some(b"x"), remote, &rules), Err(AuthFailed::UnknownScheme), "{scheme}");
         }
+        // The digest of super:test that Apache's own tests set.
+        let superior = "super:wjySwxg860UATFtciuZ1lpzrCHrPeov6SPu/ZD56uig=";
+        let sha256 = AuthRules {
+            super_digest: Some(superior.to_owned()),
+            digest_alg: DigestAlg::Sha256,
+            ..AuthRules::default()
+        };
+        assert_eq!(
+            authenticate("digest", Some(b"super:test"), remote, &sha256),
+            Ok(vec![id("super", ""), id("digest", superior)])
+        );
         let off = AuthRules { digest_enabled: false, ..plain };
         assert_eq!(authenticate("digest", Some(b"bob:pw"), remote, &off), Err(AuthFailed::UnknownScheme));
     }

@@ -13,6 +13,7 @@
 #![warn(missing_docs)]
 
 pub mod auth;
+pub mod digest_alg;
 pub mod hash;
 pub mod ids;
 pub mod pipeline;

@@ -130,6 +130,7 @@ pub fn rules(config: &Config) -> Rules {
         auth: AuthRules {
             super_digest: config.super_digest.as_ref().map(|secret| secret.reveal().to_owned()),
             digest_enabled: config.digest_auth_enabled,
+            digest_alg: config.digest_alg,
         },
         request_bytes_max: config.jute_maxbuffer_bytes as usize,
     }
