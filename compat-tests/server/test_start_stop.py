@@ -331,7 +331,7 @@ def test_flipped_bytes_in_the_store(tmp_path):
         else:
             with jute.Client(server) as client:
                 with pytest.raises((jute.Closed, ConnectionError)):
-                    for number in range(200):
+                    for number in range(248):
                         client.get_data(f"/more/{number}")
             assert server.process.wait(20) == 1
             text = server.log_tail()
