@@ -1,4 +1,4 @@
-"""Runs test classes from jars: a JVM for each class, as their own builds do, two at a time.
+"""Runs test classes from jars: a JVM for each class, as their own builds do, three at a time.
 
 `java/` has the classes that put Zorilla in the place of the server within the JVM. Against Apache they are left out, and
 the tests run as they are.
@@ -21,7 +21,7 @@ from harness.foreign import FAILED, Outcome
 
 JAVA = Path(__file__).resolve().parent / "java"
 # Classes at the same time: most of them sleep most of the time.
-WORKERS = 2
+WORKERS = 3
 # One class, however many tests it has.
 CLASS_SECONDS = 600.0
 # Tests are short: what the compiler costs is more than what it brings.
