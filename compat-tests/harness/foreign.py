@@ -184,7 +184,7 @@ def tail(text: str, lines: int = DETAIL_LINES) -> str:
 
 
 class Skips:
-    """`skipped.toml`: `[NAME]` is run against neither server, `[NAME-zorilla]` only against Apache. Patterns as fnmatch has them."""
+    """`skipped.toml`: `[NAME]` is run against neither server, `[NAME-zorilla]` only against Apache. Names may be patterns."""
 
     def __init__(self) -> None:
         self.sections: dict[str, dict[str, str]] = tomllib.loads(SKIPPED.read_text())

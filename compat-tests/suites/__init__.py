@@ -2,8 +2,8 @@
 
 A suite is one module here. The first line of its docstring names it with its version. It has
 
-- `prepare()`: resolves what it needs from a registry, pinned, and builds it in `foreign.folder(NAME)`. Idempotent, quick when
-  nothing changed, offline then. Nothing of it is ever committed.
+- `prepare()`: resolves what it needs from a registry, pinned, and builds it in `foreign.folder(NAME)`. Idempotent, quick
+  when nothing changed, offline then. Nothing of it is ever committed.
 - `missing() -> str | None` (optional): what is not installed here and cannot be resolved by `prepare`; the suite is left out then.
 - `tests() -> list[str]`: the id of every test it has, also of those that `skipped.toml` leaves out. Called after `prepare`.
 - `run(kind, selection, timeout_seconds) -> list[Outcome]`: runs those tests against servers of that kind ("zorilla" or "apache")
