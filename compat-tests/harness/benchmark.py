@@ -68,12 +68,20 @@ STEADY = ("get", "exists", "children", "set", "create", "mixed", "multi", "creat
 WORKLOADS = {
     **{load: Workload(load) for load in STEADY},
     **{f"{load}-1x1": Workload(load, 1, 1) for load in STEADY},
-    "fanout": Workload("fanout", extra={"sessions": 1000, "keys": 100}, needs_state=True),
+    **{f"{load}-64x4": Workload(load, 64, 4) for load in STEADY},
+    "fanout": Workload("fanout", extra={"sessions": 200, "keys": 100}, needs_state=True),
     "fanout-10000": Workload("fanout", extra={"sessions": 10000, "keys": 100}, needs_state=True),
     "sessions": Workload("sessions", extra={"sessions": 5000}, counted=True),
     "load": Workload("load", extra={"keys": 100000}, counted=True),
 }
 DEFAULT_WORKLOADS = ("get", "set", "create")
+# What `docs/performance.md` shows.
+ALL_WORKLOADS = (
+    *STEADY,
+    *(f"{load}{shape}" for shape in ("-1x1", "-64x4") for load in STEADY if load not in ("multi", "create-set-delete")),
+    "fanout",
+    "sessions",
+)
 
 
 class Limit:

@@ -140,7 +140,7 @@ class Server:
                 raise ServerError(f"{self.kind} ended at start, exit code {self.process.returncode}\n{self.log_tail()}")
             if self._answers_handshake():
                 return
-            time.sleep(0.05)
+            time.sleep(0.01)
         self.kill9()
         raise ServerError(f"{self.kind} did not answer a handshake within {READY_SECONDS:.0f} s\n{self.log_tail()}")
 

@@ -28,9 +28,16 @@ use options::{Options, Workload};
 use steady::{Mix, Steady};
 use tally::Tally;
 
+/// Makes the paths that are loaded 60 bytes long.
+const LOADED_SUFFIX: &str = "-of-many1";
+
 /// Runs what the options say. The report is complete even when its `errors` are not 0.
 pub fn run(options: &Options) -> Result<Value, Failure> {
-    let names = Names::new(&root(), options.connections, options.keys, options.bytes);
+    let mut root = root();
+    if options.workload == Workload::Load {
+        root.push_str(LOADED_SUFFIX);
+    }
+    let names = Names::new(&root, options.connections, options.keys, options.bytes);
     let mut report = match options.workload {
         Workload::Steady(mix) => steady(options, &names, mix)?,
         Workload::Fanout => fanout(options, &names)?,
