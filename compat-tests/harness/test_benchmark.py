@@ -1,6 +1,6 @@
 """What `scripts/bench` computes from windows; the measuring itself is not a test's business."""
 
-from harness import benchmark
+from harness import benchmark, report
 
 
 def window(server: str, number: int, throughput: float, cpu: float = 10.0, **more) -> dict:
@@ -79,3 +79,17 @@ def test_a_warm_up_is_cut_into_short_runs():
     assert benchmark.warm_up_runs(15) == [5, 5, 5]
     assert benchmark.warm_up_runs(7) == [5, 2]
     assert benchmark.warm_up_runs(0) == []
+
+
+def test_a_page_keeps_its_text_and_gets_new_figures(tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text(f"# Before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    machine = {"time": "2026-01-02T03", "cores": 2, "cpu": "a cpu", "kernel": "6", "java": "17"}
+    plan = {"rounds": 3, "seconds": 5, "bytes_each": 1024, "java_flags": ["-Xmx1g"], "jit_seconds": 15}
+    filled = {"million": {"apache": {"rss_mib": 800}, "zorilla": {"rss_mib": 200}}}
+    report.write({"machine": machine, "plan": plan, "medians": benchmark.medians(WINDOWS), **filled}, page)
+    text = page.read_text()
+    assert text.startswith("# Before\n") and text.endswith("after\n") and "old" not in text
+    assert "| get | zorilla | 440 | 4.00 |" in text and "| rss_mib | 800 | 200 |" in text
+    plot = (tmp_path / "performance" / "throughput.svg").read_text()
+    assert ">4.00</text>" in plot and ">get</text>" in plot
