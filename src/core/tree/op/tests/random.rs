@@ -146,7 +146,7 @@ fn lagging_behind_changes_nothing() {
     let (mut succeeded, mut failed, mut loads) = (0, 0, 0);
     for seed in 1..=60 {
         let (mut at_once, mut lagging) = (start(), start());
-        let mut dice = Dice(seed * 0x9e37_79b9_7f4a_7c15);
+        let mut dice = Dice(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15));
         let mut lag = Dice(seed);
         for at in 0..400 {
             let fork = dice.0;
