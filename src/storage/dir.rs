@@ -82,6 +82,8 @@ impl DataDir {
             refuse_swapped(&snapshots, "log.")?;
         }
         let tree = ours.join("tree");
+        // RocksDB syncs what is in it, not its name.
+        ensure(&tree, true)?;
         Ok(DataDir { snapshots, logs, tree, _lock: lock })
     }
 
@@ -105,19 +107,25 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> DirError + '_ {
     |error| DirError::Io { path: path.to_owned(), error }
 }
 
+/// Makes sure that a directory is there, and will be after a power cut: an entry is durable once the directory
+/// above it is synced, which a start before this one may not have come to.
 fn ensure(dir: &Path, create: bool) -> Result<(), DirError> {
-    if dir.is_dir() {
-        return Ok(());
+    if !dir.is_dir() {
+        if !create {
+            return Err(DirError::Missing(dir.to_owned()));
+        }
+        fs::create_dir_all(dir).map_err(io_error(dir))?;
     }
-    if !create {
-        return Err(DirError::Missing(dir.to_owned()));
-    }
-    fs::create_dir_all(dir).map_err(io_error(dir))?;
-    if let Some(parent) = dir.parent() {
-        // The directory itself has to survive a power cut.
-        File::open(parent).and_then(|parent| parent.sync_all()).map_err(io_error(parent))?;
-    }
+    let mut above = dir.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    let Some(parent) = above.next() else { return Ok(()) };
+    sync_dir(parent).map_err(io_error(parent))?;
+    // Those further up may belong to somebody else, or to a file system without syncs.
+    above.take_while(|dir| sync_dir(dir).is_ok()).for_each(drop);
     Ok(())
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 fn lock(data_dir: &Path, ours: &Path) -> Result<File, DirError> {

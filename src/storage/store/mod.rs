@@ -7,6 +7,7 @@
 //! has the layout byte by byte.
 
 mod checkpointer;
+mod current;
 mod layout;
 mod table;
 
@@ -73,6 +74,8 @@ impl Store {
         // The old one lets go of its lock before the new one asks for it.
         *db = None;
         self.refuse_to_begin_anew()?;
+        current::mend(&self.dir)
+            .map_err(|e| StoreError(format!("{}: {e}. {CHECK}", current::path(&self.dir).display())))?;
         let options = self.options();
         let opened = match DB::open(&options, &self.dir) {
             Ok(db) => Opened { db, read_only: false },
@@ -222,11 +225,13 @@ fn kind(kind: u8) -> ReadOptions {
 const RESTORE: &str = "Restore the data directory from a backup; if the transaction logs reach back to the first txn \
      (log.1), removing this directory makes the server rebuild it from them";
 
+const CHECK: &str = "Check the directory's owner, permissions, free space and disk";
+
 fn remedy(error: &rocksdb::Error) -> &'static str {
     match error.kind() {
         rocksdb::ErrorKind::Corruption => RESTORE,
         _ if error.to_string().contains("No such file") => RESTORE,
-        _ => "Check the directory's owner, permissions, free space and disk",
+        _ => CHECK,
     }
 }
 
