@@ -110,7 +110,7 @@ pub enum LogEvent {
 #[derive(Debug, Error)]
 pub enum LogError {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}. Check the disk, and the directory's owner, permissions and free space", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,

@@ -5,15 +5,21 @@
 //! new one, the first record must follow what the caller already has, and a file that ends before its
 //! records do is only accepted where a crash explains it ([`super::tail`]).
 
-use super::disk::{Disk, File, RealDisk};
+use super::disk::{Disk, File, RealDisk, write_all_at};
 use super::format::MAGIC;
 use super::tail::{End, Source, Step};
+use super::writer::COMMIT_BYTES_MAX;
 use super::{LogError, LogFile, first_needed, log_files};
 use bytes::Bytes;
+use std::io;
 use std::path::{Path, PathBuf};
 use zorilla_protocol::Zxid;
 use zorilla_protocol::jute::{Jute, Reader};
 use zorilla_protocol::txn::LogEntry;
+
+const PAGE_BYTES: u64 = 4096;
+/// How much is written at a time to make the end of the log durable.
+const SETTLE_BYTES: usize = 256 << 10;
 
 /// What [`replay`] found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -67,15 +73,37 @@ pub fn replay_on(
         let file = disk.open(&log.path).map_err(LogError::io(&log.path))?;
         let is_last = index + 1 == files.len();
         let mut reading = FileReading { log, source: Source::new(&*file, log.length), order: &mut order, is_last };
-        let end = reading.read(&mut replayed, apply)?;
-        if let Some(torn) = end
-            && is_last
-        {
+        let (end, torn) = reading.read(&mut replayed, apply)?;
+        if !is_last {
+            continue;
+        }
+        if let Some(torn) = torn {
             cut(&*file, &torn)?;
             replayed.torn = Some(torn);
         }
+        settle(&*file, end).map_err(LogError::io(&log.path))?;
     }
     Ok(replayed)
+}
+
+/// Makes durable what was read: a process that was killed, or whose last sync failed, leaves records that only the
+/// page cache knows, and the next file must not stand behind them as if they were on the disk. What one write can
+/// hold is written once more: after a sync that failed, the system takes those pages for clean and would not write
+/// them for a sync alone. What is further ahead was durable before the last write began.
+fn settle(file: &dyn File, end: u64) -> io::Result<()> {
+    let from = end.saturating_sub(2 * COMMIT_BYTES_MAX as u64);
+    let mut at = from - from % PAGE_BYTES;
+    let mut chunk = vec![0; SETTLE_BYTES];
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(SETTLE_BYTES).min(SETTLE_BYTES);
+        let read = file.read_at(&mut chunk[..wanted], at)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        write_all_at(file, &chunk[..read], at)?;
+        at += read as u64;
+    }
+    file.sync_all()
 }
 
 /// A crash between creating a file and its first sync leaves it empty, with half a header, or with
@@ -159,7 +187,7 @@ impl FileReading<'_> {
         &mut self,
         replayed: &mut Replayed,
         apply: &mut dyn FnMut(LogEntry) -> Result<(), LogError>,
-    ) -> Result<Option<TornTail>, LogError> {
+    ) -> Result<(u64, Option<TornTail>), LogError> {
         let mut offset = self.header()?;
         loop {
             match self.source.record(offset).map_err(LogError::io(&self.log.path))? {
@@ -171,7 +199,7 @@ impl FileReading<'_> {
                     }
                     offset = next;
                 }
-                broken => return self.end(offset, &broken),
+                broken => return Ok((offset, self.end(offset, &broken)?)),
             }
         }
     }

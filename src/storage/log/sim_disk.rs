@@ -27,6 +27,26 @@ enum Change {
     Len(u64),
 }
 
+impl Change {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Change::Write { offset, bytes } => {
+                let from = *offset as usize;
+                content.resize(content.len().max(from + bytes.len()), 0);
+                content[from..from + bytes.len()].copy_from_slice(bytes);
+            }
+            Change::Len(length) => content.resize(*length as usize, 0),
+        }
+    }
+
+    fn again(&self) -> Change {
+        match self {
+            Change::Write { offset, bytes } => Change::Write { offset: *offset, bytes: bytes.clone() },
+            Change::Len(length) => Change::Len(*length),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Node {
     live: Vec<u8>,
@@ -119,6 +139,23 @@ impl SimDisk {
         state.nodes.push(Node { live: content.to_vec(), synced: content.to_vec(), ..Node::default() });
         state.live.insert(path.to_owned(), node);
         state.durable.insert(path.to_owned(), node);
+    }
+
+    /// The disk as it is now, for a process after this one: what is not synced is still not synced.
+    pub fn killed(&self) -> SimDisk {
+        let state = self.shared.0.lock();
+        let after = SimDisk::default();
+        let nodes = state.nodes.iter().map(|node| Node {
+            live: node.live.clone(),
+            synced: node.synced.clone(),
+            unsynced: node.unsynced.iter().map(Change::again).collect(),
+            pages: node.pages.clone(),
+        });
+        let mut copy = after.shared.0.lock();
+        copy.nodes = nodes.collect();
+        (copy.live, copy.durable) = (state.live.clone(), state.durable.clone());
+        drop(copy);
+        after
     }
 
     /// The disk as the next start finds it.
@@ -236,10 +273,11 @@ impl SimFile {
         let failed = state.fault(Op::Sync);
         let node = &mut state.nodes[self.node];
         // As on Linux: after a failed sync the pages count as clean, and are never written.
-        if failed.is_ok() {
-            node.synced = node.live.clone();
+        for change in std::mem::take(&mut node.unsynced) {
+            if failed.is_ok() {
+                change.apply(&mut node.synced);
+            }
         }
-        node.unsynced.clear();
         failed
     }
 }

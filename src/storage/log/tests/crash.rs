@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::storage::log::format;
-use crate::storage::log::sim_disk::Crash;
+use crate::storage::log::sim_disk::{Crash, Op};
 
 const DIR: &str = "/log";
 
@@ -113,6 +113,40 @@ fn a_record_inside_torn_data_is_not_taken_for_damage() {
     let content = file_of(&[record(1, 10), outer]);
     let (disk, _) = disk_with(&content[..content.len() - 1]);
     assert_eq!(zxids(&read(&disk, Path::new(DIR), 0).unwrap().0), [1]);
+}
+
+/// Records that only the page cache has (the process was killed, or their sync failed) are read by the next start,
+/// and clients build on them: a power cut behind that must find them.
+#[test]
+fn what_a_start_has_read_is_durable() {
+    const EIO: i32 = 5;
+    for killed in [true, false] {
+        let dir = Path::new(DIR);
+        let disk = SimDisk::default();
+        let (log, events) = start(&disk, options(dir), 0);
+        log.append(0, vec![record(1, 3000)]);
+        await_synced(&events, 1);
+        if killed {
+            disk.hold_syncs(true);
+            log.append(0, vec![record(2, 3000)]);
+            disk.await_held_sync();
+        } else {
+            disk.fail_next(Op::Sync, EIO);
+            log.append(0, vec![record(2, 3000)]);
+            assert!(matches!(next(&events), LogEvent::Failed { .. }));
+        }
+        // The page cache lives on, and with it what the second start sees.
+        let next_life = if killed { disk.killed() } else { disk.clone() };
+        disk.hold_syncs(false);
+        drop(log);
+        assert_eq!(zxids(&read(&next_life, dir, 0).unwrap().0), [1, 2]);
+        let (log, events) = start(&next_life, options(dir), 2);
+        log.append(0, vec![record(3, 100)]);
+        await_synced(&events, 3);
+        drop(log);
+        let after = next_life.crashed(Crash::Prefix(0));
+        assert_eq!(zxids(&read(&after, dir, 0).unwrap().0), [1, 2, 3], "killed: {killed}");
+    }
 }
 
 /// Random histories, cut at random moments: what was reported as synced is there, and what is there is
