@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import struct
 import threading
 import time
 
@@ -11,6 +13,9 @@ import pytest
 from harness import jute, servers
 from server import load
 
+# In all tests together; `scripts/crash --kills N` makes it more.
+KILLS = int(os.environ.get("CRASH_KILLS", "24"))
+SEED = int(os.environ.get("CRASH_SEED", "0"))
 TICK_MS = 250
 STAYING_MS = 20_000
 LEAVING_MS = 2_000
@@ -29,6 +34,11 @@ def config(**more) -> dict:
     return {**keys, **more}
 
 
+def share(kills: int) -> int:
+    """Of 24 kills; scaled to `KILLS`."""
+    return max(1, round(KILLS * kills / 24))
+
+
 class Herd:
     """Writers whose sessions are resumed after each kill, and writers whose sessions are left to expire."""
 
@@ -37,6 +47,7 @@ class Herd:
         self.random = random.Random(seed)
         self.staying = [self.writer(f"stay{n}", STAYING_MS) for n in range(4)]
         self.gone: list[load.Writer] = []
+        self.watcher = Watcher(server)
         self.kills = 0
 
     def writer(self, name: str, timeout_ms: int) -> load.Writer:
@@ -49,6 +60,7 @@ class Herd:
             writer.connect()
         for writer in self.staying + leaving:
             writer.start()
+        self.watcher.arm()
         time.sleep(work_seconds)
         self.server.kill9()
         self.kills += 1
@@ -63,6 +75,7 @@ class Herd:
             for writer in self.staying + leaving:
                 writer.reconcile(load.read_directory(client, writer.root))
             self.check_owners(client)
+            self.watcher.check(client)
         self.gone += leaving
         return took
 
@@ -95,7 +108,101 @@ class Herd:
         assert not lines, "\n".join(lines[:20])
 
 
+class Watcher:
+    """One session with watches of every kind, which it sets again after each restart, as client libraries do.
+
+    What changed while it was away it is told at once, and of nothing else; what changes later it is told then."""
+
+    ROOT = "/watched"
+    KEPT, CHANGED = ("kept", "changed")
+
+    def __init__(self, server):
+        self.server = server
+        self.session: jute.Session | None = None
+        self.zxid = 0
+        with jute.Client(server) as client:
+            client.create(self.ROOT)
+            for fate in (self.KEPT, self.CHANGED):
+                for kind in ("data", "parent", "persistent", "recursive"):
+                    client.create(f"{self.ROOT}/{kind}-{fate}")
+
+    def path(self, kind: str, fate: str) -> str:
+        return f"{self.ROOT}/{kind}-{fate}"
+
+    def connect(self) -> None:
+        self.client = jute.Client(self.server, STAYING_MS, self.session)
+        if self.session is not None:
+            assert self.client.session.session_id == self.session.session_id, "the watcher's session is gone"
+        self.session = self.client.session
+
+    def arm(self) -> None:
+        """Leaves the watches. In the first round only: later ones find those that were set again, and what fired is
+        set anew."""
+        if self.session is None:
+            self.connect()
+        for fate in (self.KEPT, self.CHANGED):
+            self.client.get_data(self.path("data", fate), watch=True)
+            absent = self.client.request(jute.EXISTS, jute.read_body(self.path("none", fate), True))
+            assert absent.err == jute.NO_NODE
+            children = self.client.ok(jute.GET_CHILDREN, jute.read_body(self.path("parent", fate), True))
+            self.zxid = max(self.zxid, children.zxid)
+            for kind, mode in (("persistent", jute.ADD_WATCH_PERSISTENT), ("recursive", jute.ADD_WATCH_RECURSIVE)):
+                self.client.ok(jute.ADD_WATCH, jute.add_watch_body(self.path(kind, fate), mode))
+        assert not self.client.events, self.client.events
+
+    def change(self, client: jute.Client, fate: str) -> None:
+        client.set_data(self.path("data", fate), b"new")
+        client.create(self.path("none", fate))
+        client.create(self.path("parent", fate) + "/child")
+        client.set_data(self.path("persistent", fate), b"new")
+        client.create(self.path("recursive", fate) + "/child")
+
+    def events(self, fate: str, away: bool) -> list[tuple]:
+        """What it is told. Of persistent watches, nothing of the time when it was away."""
+        told = [
+            (jute.NODE_DATA_CHANGED, self.path("data", fate)),
+            (jute.NODE_CREATED, self.path("none", fate)),
+            (jute.NODE_CHILDREN_CHANGED, self.path("parent", fate)),
+        ]
+        if not away:
+            told.append((jute.NODE_DATA_CHANGED, self.path("persistent", fate)))
+            told.append((jute.NODE_CREATED, self.path("recursive", fate) + "/child"))
+        return sorted(told)
+
+    def set_again(self) -> None:
+        """setWatches2, with xid -8 as clients send it."""
+        every = [[self.path(kind, fate) for fate in (self.KEPT, self.CHANGED)]
+                 for kind in ("data", "none", "parent", "persistent", "recursive")]
+        body = struct.pack(">q", self.zxid) + b"".join(jute.put_strings(paths) for paths in every)
+        self.client.ok(jute.SET_WATCHES2, body, -8)
+
+    def told(self) -> list[tuple]:
+        """Every event up to now: they come before the answer to a later request."""
+        self.client.ok(jute.SYNC, jute.put_string("/"))
+        events, self.client.events = self.client.events, []
+        return sorted(event.event() for event in events)
+
+    def check(self, other: jute.Client) -> None:
+        """On a server that was started again."""
+        self.change(other, self.CHANGED)
+        self.client.abandon()
+        self.connect()
+        self.set_again()
+        assert self.told() == self.events(self.CHANGED, away=True)
+        self.change(other, self.KEPT)
+        assert self.told() == self.events(self.KEPT, away=False)
+        for fate in (self.KEPT, self.CHANGED):
+            for path in (self.path("none", fate), self.path("parent", fate) + "/child",
+                         self.path("recursive", fate) + "/child"):
+                other.delete(path)
+        # The persistent ones saw that: both were set again.
+        deleted = [(jute.NODE_DELETED, self.path("recursive", fate) + "/child") for fate in (self.KEPT, self.CHANGED)]
+        assert self.told() == sorted(deleted)
+
+
 def survive(server, kills: int, data_bytes: int, longest_seconds: float, seed: int) -> None:
+    seed += SEED
+    kills = share(kills)
     print(f"seed {seed}")
     load.make_root(server)
     herd = Herd(server, seed, data_bytes)
@@ -169,7 +276,7 @@ def test_sequence_numbers_never_repeat(tmp_path):
         with jute.Client(server) as client:
             client.create("/queue")
         names: list[str] = []
-        for _ in range(4):
+        for _ in range(share(4)):
             queues = [Queue(server) for _ in range(4)]
             time.sleep(0.4)
             server.kill9()

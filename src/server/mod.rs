@@ -215,7 +215,8 @@ fn start(config: &Arc<Config>, dir: &DataDir) -> Result<(Arc<Shared>, Driver), E
     Ok((shared, driver))
 }
 
-fn limits(config: &Config) -> Limits {
+/// What memory, connections and requests are allowed to take.
+pub fn limits(config: &Config) -> Limits {
     // Of the budget: the tree 3/8, the store's cache 1/4, writes and events under way 1/8, what a checkpoint being
     // written holds back 1/16; the rest is what allocators keep.
     let tree_bytes_max = bytes(config.memory_budget_bytes / 8 * 3);
