@@ -10,6 +10,7 @@ import pkgutil
 import shlex
 import shutil
 import subprocess
+import time
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +141,24 @@ def call_bounded(command: list, seconds: float, directory: Path | None = None, e
     if out_of_time:
         said, _ = process.communicate()
     return -1 if out_of_time else process.returncode, said.decode(errors="replace")
+
+
+def in_pieces(once, selection: list[str], seconds: float) -> list[Outcome]:
+    """Runs `once(tests, seconds)` until every test has an outcome.
+
+    A test that hangs or panics may take the process with it: the first that said nothing has failed, and those behind it
+    get a process of their own.
+    """
+    deadline = time.monotonic() + seconds
+    outcomes: list[Outcome] = []
+    left = list(selection)
+    while left and time.monotonic() < deadline:
+        outcomes += once(left, deadline - time.monotonic())
+        known = {outcome.test_id for outcome in outcomes}
+        left = [test for test in left if test not in known]
+        if left:
+            outcomes.append(Outcome(left.pop(0), FAILED, "the process ended, or was ended, without an outcome"))
+    return outcomes
 
 
 def end_group(process: subprocess.Popen) -> None:

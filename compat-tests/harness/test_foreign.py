@@ -94,3 +94,15 @@ def test_every_suite_has_what_the_runner_calls():
 def test_every_section_belongs_to_a_suite():
     known = {"wire", *foreign.names()}
     assert {section.removesuffix("-zorilla") for section in foreign.Skips().sections} <= known
+
+
+def test_a_test_that_ends_the_process_costs_only_itself():
+    asked = []
+
+    def once(left, _seconds):
+        asked.append(list(left))
+        return [Outcome(test, PASSED) for test in (left[: left.index("b")] if "b" in left else left)]
+
+    outcomes = foreign.in_pieces(once, ["a", "b", "c"], 60)
+    assert [(outcome.test_id, outcome.result) for outcome in outcomes] == [("a", PASSED), ("b", FAILED), ("c", PASSED)]
+    assert asked == [["a", "b", "c"], ["c"]]
