@@ -86,8 +86,9 @@ impl<'a> Reader<'a> {
 
     /// The next `length` bytes.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) =
-            self.rest.split_at_checked(length).ok_or(Malformed::Short { missing: length - self.rest.len() })?;
+        // Counted only where it is missing: the difference is negative wherever it is not.
+        let short = || Malformed::Short { missing: length - self.rest.len() };
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(short)?;
         self.rest = rest;
         Ok(taken)
     }
