@@ -34,7 +34,8 @@ impl Jute for InitialMessage {
         };
         version.put(out);
         sid.put(out);
-        addresses.put(out);
+        // Java writes these as UTF-8, unlike the strings of jute.
+        Bytes::from(addresses).put(out);
     }
     fn get(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let version = i64::get(r)?;
@@ -112,5 +113,21 @@ impl Jute for Notification {
         };
         let config = if version > 1 { Some(Bytes::get(r)?) } else { None };
         Ok(Notification { state, leader, zxid, election_epoch, peer_epoch, version, config })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jute::{from_bytes, to_bytes};
+
+    #[test]
+    fn addresses_are_utf_8_whatever_they_hold() {
+        for address in ["h:3888", "\u{e9}:3888", "\u{1f600}:3888"] {
+            let message = InitialMessage::V1(Sid(1), address.to_owned());
+            let bytes = to_bytes(&message);
+            assert_eq!(bytes[20..], *address.as_bytes());
+            assert_eq!(from_bytes::<InitialMessage>(&bytes), Ok(message));
+        }
     }
 }
