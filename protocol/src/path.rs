@@ -114,4 +114,62 @@ mod tests {
             assert!(validate(bad).is_err(), "{bad:?}");
         }
     }
+
+    /// `PathUtils.validatePath` as Apache wrote it, over UTF-16 units.
+    fn is_valid_in_java(text: &str) -> bool {
+        let (slash, dot) = (u16::from(b'/'), u16::from(b'.'));
+        let chars: Vec<u16> = text.encode_utf16().collect();
+        if chars.first() != Some(&slash) {
+            return false;
+        }
+        if chars.len() == 1 {
+            return true;
+        }
+        let ends_name = |at: usize| at == chars.len() || chars[at] == slash;
+        let is_bad = |at: usize| match (chars[at - 1], chars[at]) {
+            (_, 0) => true,
+            (last, c) if c == slash => last == slash,
+            (last, c) if c == dot && last == dot => chars[at - 2] == slash && ends_name(at + 1),
+            (last, c) if c == dot => last == slash && ends_name(at + 1),
+            (_, c) => matches!(c, 0x01..=0x1f | 0x7f..=0x9f | 0xd800..=0xf8ff | 0xfff0..=0xffff),
+        };
+        chars.last() != Some(&slash) && !(1..chars.len()).any(is_bad)
+    }
+
+    #[test]
+    fn every_short_text_is_judged_as_java_does() {
+        let alphabet = ['/', '.', 'a', '\0', '\u{1f}', ' ', '\u{7f}', '\u{a0}', '\u{e000}', '\u{10000}'];
+        let (mut texts, mut valid) = (vec![String::new()], 0);
+        for _ in 0..5 {
+            texts = texts.iter().flat_map(|text| alphabet.iter().map(move |c| format!("{text}{c}"))).collect();
+            for text in &texts {
+                let is_valid = validate(text).is_ok();
+                assert_eq!(is_valid, is_valid_in_java(text), "{text:?}");
+                if is_valid && text != ROOT {
+                    let (parent, name) = (parent(text).unwrap(), name(text));
+                    assert_eq!(format!("{}/{name}", parent.trim_end_matches('/')), *text);
+                    assert!(validate(parent).is_ok() && !name.is_empty(), "{text:?}");
+                }
+                valid += usize::from(is_valid);
+            }
+        }
+        assert_eq!((texts.len(), valid > 300), (100_000, true), "{valid}");
+        for c in '\0'..=char::MAX {
+            let text = format!("/{c}x");
+            assert_eq!(validate(&text).is_ok(), is_valid_in_java(&text), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn names_parents_and_the_servers_own_nodes() {
+        assert_eq!(
+            (parent("/a"), parent("/a/b"), parent(ROOT), parent("a")),
+            (Some(ROOT), Some("/a"), Some(ROOT), None)
+        );
+        assert_eq!((name("/a"), name("/a/b"), name(ROOT), name("a")), ("a", "b", "", "a"));
+        for special in ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
+            assert!(is_special(special), "{special}");
+        }
+        assert!(!is_special("/zookeeper/other") && !is_special("/a"));
+    }
 }

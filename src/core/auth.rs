@@ -418,4 +418,62 @@ mod tests {
         assert!(satisfies(&required, &[id("ip", "1.2.3.4"), id("digest", "a:b")]));
         assert!(!satisfies(&required, &[id("ip", "1.2.3.4")]));
     }
+
+    /// The rules, each said as a sentence over small pools of entries and identities.
+    #[test]
+    fn random_lists_let_in_whom_the_rules_name() {
+        let mut state = 0x5eed_0005_u64;
+        let mut roll = move |sides: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % sides as u64) as usize
+        };
+        // Of each network, who of the addresses below is in it.
+        let networks: [(&str, &[usize]); 6] = [
+            ("10.1.2.3", &[0]),
+            ("10.1.0.0/16", &[0, 1]),
+            ("0.0.0.0/0", &[0, 1, 2]),
+            ("2001:db8::/33", &[3]),
+            ("::/0", &[3, 4]),
+            ("10.1.2.3/40", &[]),
+        ];
+        let addresses = ["10.1.2.3", "10.1.200.3", "192.168.0.1", "2001:db8:1:0:0:0:0:1", "2001:db8:8000:0:0:0:0:1"];
+        let (mut granted, mut refused) = (0, 0);
+        for _ in 0..50_000 {
+            let own = roll(addresses.len());
+            let mut ids = vec![id("ip", addresses[own])];
+            let (bob, boss) = (roll(2) == 0, roll(20) == 0);
+            if bob {
+                ids.push(id("digest", "bob:x"));
+            }
+            if boss {
+                ids.push(id("super", ""));
+            }
+            let wanted = [perm::READ, perm::WRITE, perm::READ | perm::ADMIN][roll(3)];
+            let mut expected = boss;
+            let list: Vec<Acl> = (0..roll(4))
+                .map(|_| {
+                    let perms = roll(32) as i32;
+                    let (entry, matches) = match roll(6) {
+                        0 => (acl(perms, "world", "anyone"), true),
+                        1 => (acl(perms, "world", "bob:x"), false),
+                        2 => (acl(perms, "digest", "bob:x"), bob),
+                        3 => (acl(perms, "digest", "bob:X"), false),
+                        4 => (acl(perms, ["x509", "sasl", "super", "auth"][roll(4)], "bob:x"), false),
+                        _ => {
+                            let (network, members) = networks[roll(networks.len())];
+                            (acl(perms, "ip", network), members.contains(&own))
+                        }
+                    };
+                    expected |= matches && (0..5).any(|bit| perms & wanted & (1 << bit) != 0);
+                    entry
+                })
+                .collect();
+            expected |= list.is_empty();
+            assert_eq!(check_acl(Some(&list), wanted, &ids).is_ok(), expected, "{list:?} {ids:?} {wanted}");
+            if expected { granted += 1 } else { refused += 1 }
+        }
+        assert!(granted > 10_000 && refused > 10_000, "{granted} {refused}");
+    }
 }

@@ -238,4 +238,116 @@ mod tests {
             assert_eq!(replies.ready().to_vec(), expected, "seed {seed}");
         }
     }
+
+    /// A place in the model's list: its number, and its answer once there is one.
+    enum Place {
+        Write(u64, Option<u8>),
+        Read(u8),
+    }
+
+    /// Everything a connection does, against a list in which every place knows its own number.
+    #[test]
+    fn does_what_a_list_would_do() {
+        for seed in 1_u64..=300 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut roll = move |sides: u64| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state % sides) as usize
+            };
+            let (mut replies, mut list, mut out) = (Replies::default(), VecDeque::new(), Vec::new());
+            let mut finished = Vec::new();
+            let mut next = 0_u64;
+            for turn in 0..300_u32 {
+                let name = turn as u8;
+                match roll(8) {
+                    0..=1 => {
+                        assert_eq!(replies.begin_write(), next, "seed {seed}");
+                        list.push_back(Place::Write(next, None));
+                        next += 1;
+                    }
+                    2 => {
+                        replies.park(name);
+                        list.push_back(Place::Read(name));
+                        next += 1;
+                    }
+                    3 => {
+                        replies.ready().extend_from_slice(&[name]);
+                        out.push(name);
+                    }
+                    4..=5 => {
+                        let open: Vec<u64> = list.iter().filter_map(unfinished).collect();
+                        // One that is unfinished, or by mistake one that was finished before.
+                        let pool = if roll(6) == 0 { &finished } else { &open };
+                        if pool.is_empty() {
+                            continue;
+                        }
+                        let number = pool[roll(pool.len() as u64)];
+                        let is_first = matches!(list.front(), Some(Place::Write(first, None)) if *first == number);
+                        assert_eq!(replies.finish(number, |bytes| bytes.extend_from_slice(&[name])), is_first);
+                        for place in &mut list {
+                            if let Place::Write(n, answer @ None) = place
+                                && *n == number
+                            {
+                                *answer = Some(name);
+                            }
+                        }
+                        finished.push(number);
+                        release(&mut list, &mut out);
+                    }
+                    _ => {
+                        let job = replies.next_job();
+                        release(&mut list, &mut out);
+                        let expected = match list.front() {
+                            Some(Place::Read(name)) => Some(*name),
+                            _ => None,
+                        };
+                        assert_eq!(job, expected, "seed {seed}");
+                        let Some(job) = job else { continue };
+                        if roll(3) == 0 {
+                            replies.put_back(job);
+                        } else {
+                            replies.ready().extend_from_slice(&[job]);
+                            out.push(job);
+                            list.pop_front();
+                        }
+                        // Finished writes behind it leave when somebody looks.
+                        let _ = replies.next_job().map(|job| replies.put_back(job));
+                        release(&mut list, &mut out);
+                    }
+                }
+                assert_eq!(replies.ready().to_vec(), out, "seed {seed}");
+                assert_eq!(replies.bytes(), out.len());
+                compare(&replies, &list, next);
+            }
+        }
+    }
+
+    fn unfinished(place: &Place) -> Option<u64> {
+        match place {
+            Place::Write(number, None) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn release(list: &mut VecDeque<Place>, out: &mut Vec<u8>) {
+        while let Some(Place::Write(_, Some(answer))) = list.front() {
+            out.push(*answer);
+            list.pop_front();
+        }
+    }
+
+    fn compare(replies: &Replies<u8>, list: &VecDeque<Place>, next: u64) {
+        let reads = |list: &mut dyn Iterator<Item = &Place>| list.filter(|p| matches!(p, Place::Read(_))).count();
+        assert_eq!(replies.outstanding(), list.len());
+        assert_eq!(replies.is_idle(), list.is_empty());
+        assert_eq!(replies.parked(), reads(&mut list.iter()));
+        assert_eq!(replies.has_job(), matches!(list.front(), Some(Place::Read(_))));
+        let first = next - list.len() as u64;
+        for number in 0..=next {
+            let in_front = number.saturating_sub(first) as usize;
+            assert_eq!(replies.parked_before(number), reads(&mut list.iter().take(in_front)) > 0, "{number}");
+        }
+    }
 }
