@@ -202,7 +202,9 @@ impl<'a> View<'a> {
     }
 
     fn get_ephemerals(&self, prefix: Option<&str>, out: &mut BytesMut) -> Result<(), Stop> {
-        let prefix = prefix.filter(|prefix| !matches!(prefix.trim(), "" | ROOT)).unwrap_or_default();
+        // Java's trim: every character up to the space.
+        let trimmed = |prefix: &str| matches!(prefix.trim_matches(|c| c <= ' '), "" | ROOT);
+        let prefix = prefix.filter(|prefix| !trimmed(prefix)).unwrap_or_default();
         let mut paths = self.tree.ephemerals(self.caller.session);
         paths.retain(|path| path.starts_with(prefix));
         put_count(paths.len(), out);

@@ -137,11 +137,12 @@ fn ephemerals_are_those_of_the_session_by_prefix() {
         let request = Request::GetEphemerals(GetEphemeralsRequest { prefix_path: prefix.map(Into::into) });
         from_bytes::<GetEphemeralsResponse>(&read_all(&mut tree, &request).1).unwrap().ephemerals.unwrap()
     };
-    for all in [None, Some(""), Some(" "), Some("/")] {
+    for all in [None, Some(""), Some(" "), Some("/"), Some("\0\u{10} /\0")] {
         assert_eq!(of(all), ["/ge", "/open/e"]);
     }
     assert_eq!(of(Some("/g")), ["/ge"]);
     assert_eq!(of(Some("/x")), [""; 0]);
+    assert_eq!(of(Some("\u{2003}")), [""; 0], "Java's trim knows no such space");
 }
 
 #[test]
