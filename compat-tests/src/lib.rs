@@ -1,4 +1,5 @@
 //! Tools and harnesses that hold Zorilla against real clients and Apache ZooKeeper.
 
+pub mod diff;
 pub mod limit;
 pub mod load;
