@@ -69,7 +69,8 @@ pub mod core {
 
     use crate::images::generic::GenericImage;
 
-    const READY: Duration = Duration::from_secs(60);
+    /// A JVM takes its time to start on a busy machine.
+    const READY: Duration = Duration::from_secs(180);
     const PAUSE: Duration = Duration::from_millis(50);
 
     pub enum WaitFor {
