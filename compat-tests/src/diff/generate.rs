@@ -206,7 +206,8 @@ impl Generator {
         };
         let fence = body.fence || self.slow;
         let refused = self.refused(line) && !matches!(op, ops::AUTH | ops::SASL);
-        let alone = alone || refused || body.alone;
+        // What is pipelined behind a closeSession may still get an answer from Apache.
+        let alone = alone || refused || body.alone || op == ops::CLOSE_SESSION;
         let ask = Ask { line, xid, op, body: Hex(body.bytes), zxid_ahead: body.zxid_ahead, fence, alone };
         self.steps.push(Step::Ask(ask));
         if refused {

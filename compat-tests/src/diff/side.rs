@@ -66,6 +66,8 @@ pub struct Side {
     pub acl_order_is_free: bool,
     /// The newest zxid that an answer showed.
     pub last_zxid: i64,
+    /// The newest zxid before a session was left to expire.
+    before_expiry: i64,
 }
 
 impl Side {
@@ -78,6 +80,7 @@ impl Side {
             given: Given::default(),
             acl_order_is_free: false,
             last_zxid: 0,
+            before_expiry: 0,
         }
     }
 
@@ -322,6 +325,9 @@ impl Side {
 
     /// Resumes a session with a short time-out and leaves. `None` when there was nothing to resume.
     pub fn begin_expiry(&mut self, session: SessionName, time_out: i32) -> (Vec<Item>, bool) {
+        // Handshakes and refusals show no zxid, so the newest one is asked for; a resume takes none.
+        self.probe(CONTROL);
+        self.before_expiry = self.last_zxid;
         let connect = Connect { time_out, ..resume(session, PASSING) };
         let mut items = self.connect(&connect);
         let resumed = self.lines.contains_key(&PASSING);
@@ -333,7 +339,7 @@ impl Side {
 
     /// Waits until the session has expired: the close takes a zxid. False when it does not happen.
     pub fn await_expiry(&mut self, session: SessionName) -> bool {
-        let before = self.last_zxid;
+        let before = self.before_expiry;
         for _ in 0..2000 {
             self.probe(CONTROL);
             if self.last_zxid > before {
