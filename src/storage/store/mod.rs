@@ -8,7 +8,7 @@
 
 mod checkpointer;
 mod current;
-mod layout;
+pub mod layout;
 mod table;
 
 pub use checkpointer::Checkpointer;

@@ -1,0 +1,2 @@
+#![no_main]
+zorilla_fuzz::fuzz!("text");
