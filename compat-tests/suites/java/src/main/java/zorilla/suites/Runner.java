@@ -36,6 +36,8 @@ public final class Runner {
 
     /** Then a test that starts no server says nothing about Zorilla, and does not count as passed. */
     private static final boolean FOR_ZORILLA = System.getenv("ZORILLA_BIN") != null;
+    private static final String FACTORY = "zookeeper.serverCnxnFactory";
+    private static final String OUR_FACTORY = System.getProperty(FACTORY);
 
     public static void main(String[] arguments) throws IOException {
         List<String> lines = Files.readAllLines(Path.of(arguments[1]));
@@ -99,6 +101,10 @@ public final class Runner {
 
         @Override
         public void executionStarted(TestIdentifier test) {
+            if (OUR_FACTORY != null) {
+                // A test that wants another factory leaves it to those behind it.
+                System.setProperty(FACTORY, OUR_FACTORY);
+            }
             startedBefore.put(test.getUniqueId(), ZorillaProcess.anyAlive() ? -1 : ZorillaProcess.started());
         }
 
