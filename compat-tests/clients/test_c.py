@@ -5,6 +5,7 @@ import pytest
 from clients import programs
 
 
+# `setup` installs it on Debian as root; elsewhere nobody is made to have it. The suite `c` says the same.
 @pytest.mark.skipif(not programs.C_HEADER.exists(), reason="the C client (Debian: libzookeeper-mt-dev) is not installed")
 def test_c(request):
     with programs.start(request.config.getoption("--server")) as server:

@@ -129,7 +129,8 @@ def run(plan: Plan, say) -> dict:
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=plan.directory)))
         running = {}
-        for kind in plan.kinds:
+        # A plan without windows is only described.
+        for kind in plan.kinds if plan.workloads else ():
             running[kind] = start(kind, directory, plan.bytes_each)
             stack.callback(running[kind].dispose)
             say(f"{kind}: pid {running[kind].pid}, {running[kind].address}")

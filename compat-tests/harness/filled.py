@@ -61,7 +61,7 @@ def once(kind: str, scale: Scale, parent: Path) -> dict:
     try:
         with servers.start(kind, benchmark.CONFIG, directory=directory, java_flags=JAVA_FLAGS) as server:
             loaded = scale.load(server)
-            rss_mib = resident_mib(server.pid, "VmRSS")
+            rss_mib = servers.rss_mib(server.pid)
             server.kill9()
             began = time.monotonic()
             server.launch()
@@ -72,7 +72,7 @@ def once(kind: str, scale: Scale, parent: Path) -> dict:
                 "cpu_us_per_znode": loaded["server_cpu_us_per_op"],
                 "rss_mib": rss_mib,
                 "restart_seconds": time.monotonic() - began,
-                "restarted_rss_mib": resident_mib(server.pid, "VmRSS"),
+                "restarted_rss_mib": servers.rss_mib(server.pid),
             }
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -102,8 +102,8 @@ def budget(scale: Scale, directory: Path, rounds: int, seconds: int, say) -> dic
                 "loaded_per_second": loaded["throughput"],
                 "hot_gets_per_second": statistics.median(reads["large"]),
                 "all_in_memory_gets_per_second": statistics.median(reads["small"]),
-                "rss_mib": resident_mib(large.pid, "VmRSS"),
-                "peak_rss_mib": resident_mib(large.pid, "VmHWM"),
+                "rss_mib": servers.rss_mib(large.pid),
+                "peak_rss_mib": servers.rss_mib(large.pid, "VmHWM"),
             }
             large.kill9()
             began = time.monotonic()
@@ -111,9 +111,3 @@ def budget(scale: Scale, directory: Path, rounds: int, seconds: int, say) -> dic
             return {**result, "restart_seconds": round(time.monotonic() - began, 3)}
     finally:
         shutil.rmtree(filled, ignore_errors=True)
-
-
-def resident_mib(pid: int, key: str) -> int:
-    """What the system counts: `VmRSS` now, `VmHWM` at most so far."""
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith(f"{key}:"))

@@ -254,6 +254,12 @@ def resolve_apache() -> None:
     stamp.write_text(wanted)
 
 
+def rss_mib(pid: int, field: str = "VmRSS") -> int:
+    """What the system counts as a process's memory: `VmRSS` now, `VmHWM` at most so far."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith(field + ":"))
+
+
 def free_port() -> int:
     """A loopback port nobody listens on, below the ephemeral range so that no outgoing connection takes it."""
     for _ in range(200):

@@ -163,11 +163,6 @@ def take_all(disk: Path) -> None:
             file.write(bytes(4096))
 
 
-def rss_mib(pid: int, field: str = "VmRSS") -> int:
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith(field + ":"))
-
-
 def test_tree_on_a_full_disk_and_the_log_elsewhere(tmp_path):
     """Checkpoints wait, so writers have to, at last; reads go on, and memory does not grow."""
     with small_disk(tmp_path / "disk", 64) as disk:
@@ -188,8 +183,8 @@ def test_tree_on_a_full_disk_and_the_log_elsewhere(tmp_path):
                         sent += 1
                     assert client.reply(4.0).err == jute.OK
                     acknowledged += 1
-            print(f"writers wait after {acknowledged} x 100 kB, RSS {rss_mib(server.pid)} MiB")
-            assert rss_mib(server.pid) < 128 + 128
+            print(f"writers wait after {acknowledged} x 100 kB, RSS {servers.rss_mib(server.pid)} MiB")
+            assert servers.rss_mib(server.pid) < 128 + 128
             for number in range(0, acknowledged, 7):
                 assert reader.get_data(f"/big/{number}")[0] == data[number % 10]
             reader.ping()
@@ -197,14 +192,14 @@ def test_tree_on_a_full_disk_and_the_log_elsewhere(tmp_path):
             server.kill9()
             began = time.monotonic()
             server.restart()
-            print(f"restart while full: {time.monotonic() - began:.1f} s, RSS {rss_mib(server.pid)} MiB")
+            print(f"restart while full: {time.monotonic() - began:.1f} s, RSS {servers.rss_mib(server.pid)} MiB")
             reader = jute.Client(server, session=reader.session)
             for number in range(acknowledged):
                 assert reader.get_data(f"/big/{number}")[0] == data[number % 10]
             ballast.unlink()
             took = writes_again(server)
             print(f"writers go on {took:.1f} s after there was room")
-            assert rss_mib(server.pid, "VmHWM") < 128 + 128
+            assert servers.rss_mib(server.pid, "VmHWM") < 128 + 128
             assert "panicked" not in server.log_path.read_text()
 
 

@@ -27,11 +27,6 @@ def enough_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(hard, 12_000), 12_000), max(hard, 12_000)))
 
 
-def rss_mib(pid: int, field: str = "VmRSS") -> int:
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith(field + ":"))
-
-
 @pytest.mark.parametrize("key", ["maxClientCnxns", "maxCnxns"])
 def test_connections(tmp_path, key):
     settings = {"maxClientCnxns": 0, key: 5, "4lw.commands.whitelist": "*"}
@@ -112,8 +107,8 @@ def test_flood_of_writes(tmp_path):
         for thread in threads:
             thread.join(60)
         assert not failures, failures[:3]
-        print(f"300 MB by 50 connections: peak {rss_mib(server.pid, 'VmHWM')} MiB, slowest read {slowest:.2f} s")
-        assert rss_mib(server.pid, "VmHWM") < 128 * 16 // 10 + 64
+        print(f"300 MB by 50 connections: peak {servers.rss_mib(server.pid, 'VmHWM')} MiB, slowest read {slowest:.2f} s")
+        assert servers.rss_mib(server.pid, "VmHWM") < 128 * 16 // 10 + 64
         assert slowest < 2.0
 
 
@@ -133,8 +128,8 @@ def test_watchers_that_never_read(tmp_path):
         for _ in range(4000):
             writer.set_data(path, b"x")
             assert listener.receive().is_event
-        print(f"40 clients that never read 8 MB each: peak {rss_mib(server.pid, 'VmHWM')} MiB")
-        assert rss_mib(server.pid, "VmHWM") < 128 * 16 // 10 + 64
+        print(f"40 clients that never read 8 MB each: peak {servers.rss_mib(server.pid, 'VmHWM')} MiB")
+        assert servers.rss_mib(server.pid, "VmHWM") < 128 * 16 // 10 + 64
         assert server.log_path.read_text().count("does not read its events") == len(deaf)
 
 
@@ -145,7 +140,7 @@ def test_5000_idle_sessions(tmp_path):
     if soft < count + 500:
         pytest.skip(f"only {soft} file descriptors")
     with servers.start("zorilla", settings, directory=tmp_path) as server, contextlib.ExitStack() as stack:
-        before = rss_mib(server.pid)
+        before = servers.rss_mib(server.pid)
         clients = []
         for begin in range(0, count, 500):
             opened = [jute.Connection.open(server.host, server.port) for _ in range(500)]
@@ -155,7 +150,7 @@ def test_5000_idle_sessions(tmp_path):
             for connection in opened:
                 connection.receive()
             clients += opened
-        taken = rss_mib(server.pid) - before
+        taken = servers.rss_mib(server.pid) - before
         print(f"{count} idle sessions: {taken} MiB, {taken * 1024 / count:.1f} KiB each")
         assert taken < count * 24 / 1024, "more than 24 KiB each"
         for connection in clients[:: count // 50]:

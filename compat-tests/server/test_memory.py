@@ -28,11 +28,6 @@ def only_zorilla(request):
         pytest.skip("Apache's tree has to fit on its heap")
 
 
-def rss_mib(pid: int, field: str) -> int:
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith(field + ":"))
-
-
 def path_of(parent: int, child: int) -> str:
     return f"/small/{parent:03d}/child-{child:06d}"
 
@@ -132,7 +127,7 @@ def serve_reads(server, threads: int = 4, seconds: float = 8.0) -> None:
 
 
 def assert_bounded(server, when: str) -> None:
-    rss, peak = rss_mib(server.pid, "VmRSS"), rss_mib(server.pid, "VmHWM")
+    rss, peak = servers.rss_mib(server.pid, "VmRSS"), servers.rss_mib(server.pid, "VmHWM")
     print(f"{when}: RSS {rss} MiB, peak {peak} MiB (bound {BOUND_MIB})")
     assert peak <= BOUND_MIB, f"{when}: {peak} MiB"
 

@@ -55,7 +55,7 @@ def server(request):
         yield running
         assert running.alive(), f"the server ended:\n{running.log_tail()}"
         if running.kind == "zorilla":
-            peak = rss_peak_mib(running.pid)
+            peak = servers.rss_mib(running.pid, "VmHWM")
             assert peak < RSS_BOUND_MIB, f"the server's memory reached {peak} MiB"
 
 
@@ -67,11 +67,6 @@ def bystander(server):
         batches = working.batches
         wait_until(lambda: working.failure or working.batches > batches, "the well-behaved client to go on")
     assert working.slowest_seconds < SLOWEST_BATCH_SECONDS, f"a batch took {working.slowest_seconds:.1f} s"
-
-
-def rss_peak_mib(pid: int) -> int:
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))
 
 
 def wait_until(condition, what: str, seconds: float = 30.0) -> None:

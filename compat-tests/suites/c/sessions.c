@@ -98,8 +98,8 @@ static void a_chroot_is_all_that_a_handle_sees(void) {
     zhandle_t *zk = open_handle();
     struct watch created = {0};
     make(zk, "/ch", "");
-    make(zk, "/ch/root", "in");
-    zhandle_t *inside = open_as("/ch/root", TIMEOUT_MS, NULL, NULL);
+    make(zk, "/ch/base", "in");
+    zhandle_t *inside = open_as("/ch/base", TIMEOUT_MS, NULL, NULL);
     ANSWER(ZOK, &answer, zoo_aget(inside, "/", 0, answered_data, &answer));
     SAME_TEXT("in", answer.text);
     ANSWER(ZNONODE, &answer, zoo_awexists(inside, "/a", watched, &created, answered_stat, &answer));
@@ -107,7 +107,7 @@ static void a_chroot_is_all_that_a_handle_sees(void) {
     SAME_TEXT("/a", answer.text);
     WAIT(atomic_load(&created.count));
     SAME_TEXT("/a", created.path);
-    ANSWER(ZOK, &answer, zoo_aexists(zk, "/ch/root/a", 0, answered_stat, &answer));
+    ANSWER(ZOK, &answer, zoo_aexists(zk, "/ch/base/a", 0, answered_stat, &answer));
 }
 
 /* Writes until one is taken: while the server is away they fail. */
