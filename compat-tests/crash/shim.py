@@ -14,6 +14,7 @@ SOURCE = Path(__file__).resolve().parent / "shim.c"
 BUILT = servers.RELEASE / "crash" / "shim.so"
 CHECKER = servers.RELEASE / "zkcrash"
 PAGE_BYTES = 4096
+HEAD_BYTES = 40
 NOTE = 15
 
 
@@ -34,6 +35,22 @@ def checker() -> Path:
     if not os.access(path, os.X_OK):
         raise servers.ServerError(f"no zkcrash at {path}: `cargo build --release -p zorilla-crash-tests`")
     return path
+
+
+def drop_cut_record(trace: Path) -> int:
+    """Takes away the record that a killed server was writing: what it tells of had not begun, and the next server
+    appends behind it. Returns how many bytes that were."""
+    end, size = 0, trace.stat().st_size
+    with open(trace, "r+b") as file:
+        while end + HEAD_BYTES <= size:
+            file.seek(end)
+            (length,) = struct.unpack(">I", file.read(4))
+            assert length >= HEAD_BYTES, f"{trace}: no record at {end}"
+            if end + length > size:
+                break
+            end += length
+        file.truncate(end)
+    return size - end
 
 
 def fast_directory() -> Path | None:
@@ -87,18 +104,24 @@ class ShimmedServer(servers.Server):
     def _command(self) -> list[str]:
         environment = {"LD_PRELOAD": build_shim(), "SHIM_ROOT": self.disk, "SHIM_FAULTS": self.faults.path}
         if self.trace:
+            self._settle_trace()
             environment["SHIM_TRACE"] = self.trace
         return ["env", *(f"{key}={value}" for key, value in environment.items()), *super()._command()]
 
+    def _settle_trace(self) -> None:
+        if self.trace.exists():
+            drop_cut_record(self.trace)
+
     def note(self, text: str) -> None:
         body = text.encode()
-        head = struct.pack(">IIBBHiQqq", 40 + len(body), 0, NOTE, 2, 0, -1, 0, 0, 0)
+        head = struct.pack(">IIBBHiQqq", HEAD_BYTES + len(body), 0, NOTE, 2, 0, -1, 0, 0, 0)
         with open(self.trace, "ab", buffering=0) as trace:
             trace.write(head + body)
 
     def snapshot(self) -> None:
         """What the files of a server that does not run look like: the recording has to come to the same."""
         assert not self.alive()
+        self._settle_trace()
         self.snapshots += 1
         copy = self.directory / f"snapshot-{self.snapshots}"
         subprocess.run(["cp", "-a", "--sparse=always", str(self.disk), str(copy)], check=True)

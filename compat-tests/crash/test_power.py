@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 import zlib
@@ -38,6 +39,15 @@ def directory(tmp_path_factory):
     path = Path(tempfile.mkdtemp(prefix="zorilla-crash-", dir=shim.fast_directory()))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+def test_a_record_that_a_kill_cut_short_is_dropped(tmp_path):
+    trace = tmp_path / "trace"
+    whole = b"".join(struct.pack(">I", length).ljust(length, b"x") for length in (40, 49))
+    for cut in (b"", b"\0", struct.pack(">I", 60), struct.pack(">I", 900_000).ljust(70_000, b"x")):
+        trace.write_bytes(whole + cut)
+        assert shim.drop_cut_record(trace) == len(cut)
+        assert trace.read_bytes() == whole
 
 
 @pytest.mark.parametrize("workload", recording.WORKLOADS)

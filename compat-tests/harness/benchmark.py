@@ -176,8 +176,10 @@ def zkload(server, arguments: list[str]) -> dict:
         before = Cpu.now(server.pid)
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + RUN_GRACE_SECONDS)
         return {**json.loads(done.stdout), "others_cores": Cpu.now(server.pid).others_since(before)}
-    except FileNotFoundError:
-        return {"failure": "the server's process is gone"}
+    except FileNotFoundError as gone:
+        if not os.access(command[0], os.X_OK):
+            return {"failure": f"no {command[0]}: leave out --no-build"}
+        return {"failure": f"the server's process is gone ({gone.filename})"}
     except subprocess.TimeoutExpired:
         return {"failure": f"zkload took more than {seconds + RUN_GRACE_SECONDS} s"}
     except json.JSONDecodeError:
