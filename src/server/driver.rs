@@ -21,7 +21,7 @@ use zorilla_core::auth::Caller;
 use zorilla_core::session::{SessionIds, SessionTracker, clamp_timeout};
 use zorilla_core::tree::cold::{Checkpoint, StoreError};
 use zorilla_core::tree::pending::{Pending, Prepared, Write};
-use zorilla_core::tree::{Applied, Znode};
+use zorilla_core::tree::{Committed, Event, TxnResult};
 use zorilla_core::zab::Broadcast;
 use zorilla_protocol::frame::put_frame;
 use zorilla_protocol::irregular::{ConnectRequest, ConnectResponse};
@@ -145,8 +145,6 @@ impl ReplyForm {
 /// A txn that is proposed and not applied yet.
 struct Proposal {
     entry: LogEntry,
-    /// See [`Prepared::znode`].
-    znode: Option<Arc<Znode>>,
     code: Code,
     origin: Origin,
 }
@@ -167,7 +165,9 @@ pub struct Driver {
     pending: Pending,
     proposals: VecDeque<Proposal>,
     /// Applied and not answered; empty between batches, kept for its memory.
-    applied: Vec<(Proposal, Applied)>,
+    applied: Vec<(Proposal, TxnResult)>,
+    /// Changes of the txn being applied.
+    events: Vec<Event>,
     /// Proposals of this turn, not yet handed to the log.
     records: Vec<Record>,
     scratch: BytesMut,
@@ -227,6 +227,7 @@ impl Driver {
             pending: Pending::new(),
             proposals: VecDeque::new(),
             applied: Vec::new(),
+            events: Vec::new(),
             records: Vec::new(),
             scratch: BytesMut::new(),
             tracker: parts.tracker,
@@ -386,7 +387,7 @@ impl Driver {
     fn propose(&mut self, write: Write<'_>, caller: &Caller, cxid: i32, origin: Origin) {
         let zxid = self.broadcast.proposed().next();
         let time_ms = self.shared.clock.wall_ms();
-        let Prepared { entry, znode, code } = loop {
+        let Prepared { entry, bytes, code } = loop {
             let tree = self.shared.tree.read();
             match self.pending.prepare(&*tree, &self.shared.rules, write, caller, cxid, zxid, time_ms) {
                 Ok(prepared) => break prepared,
@@ -402,7 +403,7 @@ impl Driver {
         let proposed = self.broadcast.propose();
         debug_assert_eq!(proposed, zxid);
         // Records are cut from one block after another; a block that is too small would be copied.
-        let room = 256 + znode.as_ref().map_or(0, |znode| znode.data_len());
+        let room = 256 + bytes;
         if self.scratch.capacity() - self.scratch.len() < room {
             self.scratch.reserve(room.max(RECORD_BLOCK_BYTES));
         }
@@ -410,7 +411,7 @@ impl Driver {
         let payload: Bytes = self.scratch.split().freeze();
         self.checkpoint.count(payload.len());
         self.records.push(Record { zxid, payload });
-        self.proposals.push_back(Proposal { entry, znode, code, origin });
+        self.proposals.push_back(Proposal { entry, code, origin });
     }
 
     fn send_to_log(&mut self) {

@@ -103,38 +103,20 @@ impl Tree {
             Txn::Multi(parts) => self.apply_multi(header, parts, &mut events)?,
             txn => self.apply_one(header, txn, &mut events)?,
         };
-        self.last_zxid = self.last_zxid.max(header.zxid);
-        if header.zxid.0 % DIGEST_INTERVAL == 0 {
-            if self.digest_history.len() == DIGESTS_MAX {
-                self.digest_history.pop_front();
-            }
-            self.digest_history.push_back((header.zxid, self.digest));
-        }
-        self.drop_tombstones();
+        self.applied(header.zxid);
         Ok(Applied { result, events, digest: self.digest })
     }
 
-    /// As [`Tree::apply`] of a txn that was prepared here: `foretold` is the znode that it creates or
-    /// whose data it sets, so that the data is neither copied nor summed again. (The digest would tell if
-    /// it were another.)
-    pub fn apply_prepared(
-        &mut self,
-        header: &TxnHeader,
-        txn: &Txn,
-        foretold: Option<Arc<Znode>>,
-    ) -> Result<Applied, StoreError> {
-        self.foretold = foretold;
-        let applied = self.apply(header, txn);
-        self.foretold = None;
-        applied
-    }
-
-    /// Data as a znode holds it, and its part of the digest.
-    pub(super) fn stored_data(&mut self, path: &str, data: Option<&[u8]>) -> (Option<Arc<[u8]>>, u32) {
-        match self.foretold.take() {
-            Some(znode) if znode.data.as_deref() == data => (znode.data.clone(), znode.prefix_crc),
-            _ => (data.map(Arc::from), Znode::crc_of(path, data)),
+    /// What follows every txn.
+    pub(super) fn applied(&mut self, zxid: Zxid) {
+        self.last_zxid = self.last_zxid.max(zxid);
+        if zxid.0 % DIGEST_INTERVAL == 0 {
+            if self.digest_history.len() == DIGESTS_MAX {
+                self.digest_history.pop_front();
+            }
+            self.digest_history.push_back((zxid, self.digest));
         }
+        self.drop_tombstones();
     }
 
     /// A multi with an error among its parts changes nothing: parts before the first error are
@@ -198,23 +180,22 @@ impl Tree {
         let Some(parent_node) = self.ensure(parent)? else { return Ok(Err(Code::NoNode)) };
         let parent_acl = parent_node.acl.clone();
         let acl = self.acls.intern(create.acl);
-        // What was prepared here was looked up then, against the very state that it is applied to.
-        let existing = if self.foretold.is_some() { None } else { self.ensure(create.path)? };
-        if let Some(existing) = existing {
+        if let Some(existing) = self.ensure(create.path)? {
             if existing.acl != acl {
-                self.change(create.path, |znode, _| znode.acl = acl);
+                self.change(create.path, false, |znode, _| znode.acl = acl);
             }
             if create.fix_parent {
-                self.change(parent, |znode, _| raise_cversion(&mut znode.stat, create.parent_cversion, header.zxid));
+                self.change(parent, false, |znode, _| {
+                    raise_cversion(&mut znode.stat, create.parent_cversion, header.zxid)
+                });
             }
             return Ok(Err(Code::NodeExists));
         }
-        self.change(parent, |znode, children| {
+        self.change(parent, false, |znode, children| {
             raise_cversion(&mut znode.stat, create.parent_cversion, header.zxid);
             znode.num_children = znode.num_children.wrapping_add(1);
             children.record(path::name(create.path), true);
         });
-        let (data, prefix_crc) = self.stored_data(create.path, create.data);
         let znode = Znode {
             stat: StatPersisted {
                 czxid: header.zxid,
@@ -226,9 +207,10 @@ impl Tree {
                 ..StatPersisted::default()
             },
             num_children: 0,
-            prefix_crc,
+            prefix_crc: Znode::crc_of(create.path, create.data),
+            digest: 0,
             acl: acl.clone(),
-            data,
+            data: create.data.map(Arc::from),
         };
         let stat = znode.client_stat();
         let path = self.insert(create.path, znode);
@@ -250,7 +232,7 @@ impl Tree {
             Some(_) => self.remove(path),
             None => None,
         };
-        self.change(parent, |znode, children| {
+        self.change(parent, false, |znode, children| {
             znode.stat.pzxid = znode.stat.pzxid.max(zxid);
             if removed.is_some() {
                 children.record(path::name(path), false);
@@ -303,7 +285,7 @@ impl Tree {
             return Ok(Err(Code::NoNode));
         }
         let acl = self.acls.intern(txn.acl.as_deref());
-        let stat = self.change(&txn.path, |znode, _| {
+        let stat = self.change(&txn.path, false, |znode, _| {
             znode.acl = acl;
             znode.stat.aversion = txn.version;
             znode.client_stat()

@@ -20,8 +20,9 @@ pub(super) struct Dirty {
     in_flight: Option<InFlight>,
     /// Where the newest checkpoint stands, durable or not; `None` before the first over an empty store.
     pub checkpoint_zxid: Option<Zxid>,
-    /// Every path changed in this generation, once.
-    paths: Vec<Arc<str>>,
+    /// Every znode changed in this generation, once, at its newest value: the next checkpoint, as it
+    /// stands. An entry of this generation knows its place here.
+    nodes: Vec<DirtyNode>,
     pub sessions: BTreeMap<SessionId, Option<i32>>,
     /// Raw owner and path: whether it is in the index now.
     pub owned: BTreeMap<(i64, Arc<str>), bool>,
@@ -45,7 +46,7 @@ impl Default for Dirty {
             durable: 0,
             in_flight: None,
             checkpoint_zxid: None,
-            paths: Vec::new(),
+            nodes: Vec::new(),
             sessions: BTreeMap::new(),
             owned: BTreeMap::new(),
             bytes: 0,
@@ -57,16 +58,29 @@ impl Default for Dirty {
 }
 
 impl Dirty {
-    /// Accounts for a change of `entry`, which took `before` bytes (node, children) until now.
-    pub fn mark(&mut self, path: &Arc<str>, entry: &mut Entry, before: (usize, usize)) {
+    /// Notes a change of `entry`, which took `before` bytes (node, children) until now.
+    pub fn mark(&mut self, path: &Arc<str>, entry: &mut Entry, before: (usize, usize), data_changed: bool) {
         let (node, children) = (entry.node_bytes(path), entry.children_bytes());
         self.resident_bytes = (self.resident_bytes + node + children).saturating_sub(before.0 + before.1);
         if entry.dirty_generation == self.generation {
             self.bytes = (self.bytes + node).saturating_sub(before.0);
+            let dirty = &mut self.nodes[entry.dirty_slot as usize];
+            dirty.znode.clone_from(&entry.node);
+            dirty.data_changed |= data_changed;
         } else {
-            entry.dirty_generation = self.generation;
             self.bytes += node;
-            self.paths.push(path.clone());
+            entry.dirty_generation = self.generation;
+            // No server has memory for more dirty znodes than that.
+            entry.dirty_slot = u32::try_from(self.nodes.len()).expect("2^32 znodes changed since the last checkpoint");
+            self.nodes.push(DirtyNode { path: path.clone(), znode: entry.node.clone(), data_changed });
+        }
+    }
+
+    /// Lets go of the newest value of `entry`, which is about to be changed where it stands and
+    /// [marked](Dirty::mark) again.
+    pub fn let_go(&mut self, entry: &Entry) {
+        if entry.dirty_generation == self.generation {
+            self.nodes[entry.dirty_slot as usize].znode = None;
         }
     }
 }
@@ -76,24 +90,14 @@ const TOMBSTONES_PER_TXN: usize = 4;
 
 impl Tree {
     /// Takes what is dirty, at its value now, for the store to write as one whole with the zxid.
-    /// `None` if nothing happened since the last one, or while that is still being written. Costs time
-    /// in proportion to the number of changed znodes; no data is copied.
+    /// `None` if nothing happened since the last one, or while that is still being written. Changes no
+    /// entry and copies no znode: they are listed already.
     pub fn begin_checkpoint(&mut self) -> Option<Checkpoint> {
         if self.dirty.in_flight.is_some() || self.dirty.checkpoint_zxid == Some(self.last_zxid) {
             return None;
         }
-        let paths = std::mem::take(&mut self.dirty.paths);
-        let mut nodes = Vec::with_capacity(paths.len());
-        let mut deleted = Vec::new();
-        for path in paths {
-            // A dirty entry is never dropped.
-            let Some((_, entry)) = self.nodes.get_mut(&path) else { continue };
-            if entry.node.is_none() {
-                deleted.push(path.clone());
-            }
-            let data_changed = std::mem::take(&mut entry.data_dirty);
-            nodes.push(DirtyNode { path, znode: entry.node.clone(), data_changed });
-        }
+        let nodes = std::mem::take(&mut self.dirty.nodes);
+        let deleted = nodes.iter().filter(|node| node.znode.is_none()).map(|node| node.path.clone()).collect();
         let dirty = &mut self.dirty;
         let generation = dirty.generation;
         dirty.generation += 1;

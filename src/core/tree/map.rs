@@ -21,14 +21,14 @@ pub(super) struct Entry {
     pub children: Option<Box<Children>>,
     /// The checkpoint generation of the last change; 0 if it came from the store.
     pub dirty_generation: u32,
-    /// Whether the data changed since the last checkpoint was begun.
-    pub data_dirty: bool,
+    /// Where it stands among the changes of that generation.
+    pub dirty_slot: u32,
     referenced: AtomicBool,
 }
 
 impl Entry {
     pub fn new(node: Option<Arc<Znode>>) -> Entry {
-        Entry { node, children: None, dirty_generation: 0, data_dirty: false, referenced: AtomicBool::new(true) }
+        Entry { node, children: None, dirty_generation: 0, dirty_slot: 0, referenced: AtomicBool::new(true) }
     }
 
     /// Says that it was used. The flag is read first: readers on many cores share the cache line.
@@ -71,6 +71,16 @@ pub(super) fn alloc_bytes(size: usize) -> usize {
 
 type Shard = IndexMap<Arc<str>, Entry, ()>;
 
+/// The table inside a shard uses the lowest and the highest bits.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
+}
+
+/// Mostly the very same text, which then is not looked at.
+pub(super) fn is_same(key: &Arc<str>, path: &str) -> bool {
+    std::ptr::eq(&**key, path) || **key == *path
+}
+
 #[derive(Debug)]
 pub(super) struct NodeMap {
     shards: Box<[Shard]>,
@@ -93,20 +103,26 @@ impl NodeMap {
         NodeMap { shards, hasher: FixedState::with_seed(seed), hand: (0, 0) }
     }
 
-    /// The hash and the shard it selects. The table inside uses the lowest and the highest bits.
-    fn place(&self, path: &str) -> (u64, usize) {
-        let hash = self.hasher.hash_one(path);
-        (hash, (hash >> 40) as usize % SHARDS)
+    /// A path's hash, for those who look it up more than once.
+    pub fn hash(&self, path: &str) -> u64 {
+        self.hasher.hash_one(path)
     }
 
     pub fn get(&self, path: &str) -> Option<&Entry> {
-        let (hash, shard) = self.place(path);
-        Some(self.shards[shard].raw_entry_v1().from_hash(hash, |key| &**key == path)?.1)
+        Some(self.at(self.hash(path), path)?.1)
     }
 
     pub fn get_mut(&mut self, path: &str) -> Option<(&Arc<str>, &mut Entry)> {
-        let (hash, shard) = self.place(path);
-        match self.shards[shard].raw_entry_mut_v1().from_hash(hash, |key| &**key == path) {
+        self.at_mut(self.hash(path), path)
+    }
+
+    /// The entry of the path with this hash.
+    pub fn at(&self, hash: u64, path: &str) -> Option<(&Arc<str>, &Entry)> {
+        self.shards[shard_of(hash)].raw_entry_v1().from_hash(hash, |key| is_same(key, path))
+    }
+
+    pub fn at_mut(&mut self, hash: u64, path: &str) -> Option<(&Arc<str>, &mut Entry)> {
+        match self.shards[shard_of(hash)].raw_entry_mut_v1().from_hash(hash, |key| is_same(key, path)) {
             RawEntryMut::Occupied(entry) => {
                 let (key, entry) = entry.into_key_value_mut();
                 Some((key, entry))
@@ -115,28 +131,33 @@ impl NodeMap {
         }
     }
 
-    /// The entry of `path`, made by `fresh` if there is none; and whether it was made.
-    pub fn get_or_insert(&mut self, path: &str, fresh: impl FnOnce() -> Entry) -> (&Arc<str>, &mut Entry, bool) {
-        let (hash, shard) = self.place(path);
-        match self.shards[shard].raw_entry_mut_v1().from_hash(hash, |key| &**key == path) {
+    /// The entry of the path with this hash, made if there is none; and whether it was made.
+    pub fn at_or_insert(&mut self, hash: u64, path: Arc<str>) -> (&Arc<str>, &mut Entry, bool) {
+        match self.shards[shard_of(hash)].raw_entry_mut_v1().from_hash(hash, |key| is_same(key, &path)) {
             RawEntryMut::Occupied(entry) => {
                 let (key, entry) = entry.into_key_value_mut();
                 (key, entry, false)
             }
             RawEntryMut::Vacant(vacant) => {
-                let (key, entry) = vacant.insert_hashed_nocheck(hash, Arc::from(path), fresh());
+                let (key, entry) = vacant.insert_hashed_nocheck(hash, path, Entry::new(None));
                 (key, entry, true)
             }
         }
     }
 
     pub fn remove(&mut self, path: &str) {
-        let (hash, shard) = self.place(path);
+        let hash = self.hash(path);
         if let RawEntryMut::Occupied(entry) =
-            self.shards[shard].raw_entry_mut_v1().from_hash(hash, |key| &**key == path)
+            self.shards[shard_of(hash)].raw_entry_mut_v1().from_hash(hash, |key| is_same(key, path))
         {
             entry.swap_remove();
         }
+    }
+
+    /// Every entry, in no order.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+        self.shards.iter().flat_map(IndexMap::iter)
     }
 
     pub fn len(&self) -> usize {

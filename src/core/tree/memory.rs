@@ -5,7 +5,7 @@ use super::acl_table::AclTable;
 use super::children::Children;
 use super::cold::{ColdNodes, Header, StoreError};
 use super::dirty::Dirty;
-use super::map::{Entry, NodeMap};
+use super::map::NodeMap;
 use super::quota::Quotas;
 use super::znode::{Owner, Znode};
 use super::{Committed, Lookup};
@@ -30,8 +30,6 @@ pub struct Tree {
     pub(super) znodes: u64,
     pub(super) data_bytes: u64,
     pub(super) digest_history: VecDeque<(Zxid, i64)>,
-    /// Only while a txn that was prepared here is applied, see [`Tree::apply_prepared`].
-    pub(super) foretold: Option<Arc<Znode>>,
 }
 
 /// Every node that somebody else than a delete request may remove; always in memory.
@@ -111,11 +109,11 @@ impl Tree {
                 stat.aversion = -1;
                 acl = tree.acls.intern(Some(std::slice::from_ref(&read_only)));
             }
-            let znode =
-                Znode { stat, num_children: 0, prefix_crc: Znode::crc_of(path, Some(b"")), acl, data: Some([].into()) };
+            let prefix_crc = Znode::crc_of(path, Some(b""));
+            let znode = Znode { stat, num_children: 0, prefix_crc, digest: 0, acl, data: Some([].into()) };
             tree.insert(path, znode);
             if let Some(parent) = path::parent(path).filter(|_| path != ROOT) {
-                tree.change(parent, |znode, children| {
+                tree.change(parent, false, |znode, children| {
                     znode.num_children += 1;
                     children.record(path::name(path), true);
                 });
@@ -138,7 +136,6 @@ impl Tree {
             znodes: 0,
             data_bytes: 0,
             digest_history: VecDeque::new(),
-            foretold: None,
         }
     }
 
@@ -248,26 +245,31 @@ impl Tree {
     pub(super) fn insert_loaded(&mut self, path: &str, loaded: Option<Znode>) {
         let loaded = loaded.map(|mut znode| {
             znode.acl = self.acls.intern(znode.acl.as_deref());
+            znode.seal(path);
             Arc::new(znode)
         });
-        let (path, entry, fresh) = self.nodes.get_or_insert(path, || Entry::new(loaded));
+        let (path, entry, fresh) = self.nodes.at_or_insert(self.nodes.hash(path), path.into());
         if fresh {
+            entry.node = loaded;
             self.dirty.resident_bytes += entry.node_bytes(path);
         }
     }
 
-    /// Changes an existing znode in memory but for its data: its stat, its list of children, its ACL.
+    /// Changes an existing znode in memory: its stat, its list of children, its ACL, its data.
     /// Keeps digest, counts and dirty set. `None` if it is not there.
     pub(super) fn change<R>(
         &mut self,
         path: &str,
+        data_changed: bool,
         edit: impl FnOnce(&mut Znode, &mut ChildrenEdit<'_>) -> R,
     ) -> Option<R> {
         let hasher = self.nodes.hasher();
         let (key, entry) = self.nodes.get_mut(path)?;
+        entry.node.as_ref()?;
         let before = (entry.node_bytes(key), entry.children_bytes());
+        self.dirty.let_go(entry);
         let znode = Arc::make_mut(entry.node.as_mut()?);
-        let (digest, data_len) = (znode.digest(key), znode.data_len());
+        let (digest, data_len) = (znode.digest(), znode.data_len());
         let had_children = znode.num_children > 0;
         let mut children = ChildrenEdit { list: &mut entry.children, had_children, hasher, dirty: &self.dirty };
         let result = edit(znode, &mut children);
@@ -275,9 +277,10 @@ impl Tree {
             // Nothing to remember: the count says it all.
             entry.children = None;
         }
-        self.digest = self.digest.wrapping_add(znode.digest(key)).wrapping_sub(digest);
+        znode.seal(key);
+        self.digest = self.digest.wrapping_add(znode.digest()).wrapping_sub(digest);
         self.data_bytes = (self.data_bytes + znode.data_len() as u64).saturating_sub(data_len as u64);
-        self.dirty.mark(key, entry, before);
+        self.dirty.mark(key, entry, before, data_changed);
         Some(result)
     }
 
@@ -288,35 +291,36 @@ impl Tree {
         data: Option<&[u8]>,
         edit: impl FnOnce(&mut StatPersisted),
     ) -> Option<()> {
-        let (data, prefix_crc) = self.stored_data(path, data);
-        self.change(path, |znode, _| {
-            znode.data = data;
-            znode.prefix_crc = prefix_crc;
+        self.change(path, true, |znode, _| {
+            znode.prefix_crc = Znode::crc_of(path, data);
+            znode.data = data.map(Arc::from);
             edit(&mut znode.stat);
-        })?;
-        self.nodes.get_mut(path)?.1.data_dirty = true;
-        Some(())
+        })
     }
 
     /// Puts a new znode where there is none, and returns the shared path.
-    pub(super) fn insert(&mut self, path: &str, znode: Znode) -> Arc<str> {
-        self.digest = self.digest.wrapping_add(znode.digest(path));
+    pub(super) fn insert(&mut self, path: &str, mut znode: Znode) -> Arc<str> {
+        znode.seal(path);
+        self.insert_at(self.nodes.hash(path), path.into(), Arc::new(znode))
+    }
+
+    /// As [`Tree::insert`], of a sealed znode and with the path's hash.
+    pub(super) fn insert_at(&mut self, hash: u64, path: Arc<str>, znode: Arc<Znode>) -> Arc<str> {
+        self.digest = self.digest.wrapping_add(znode.digest());
         self.znodes += 1;
         self.data_bytes += (path.len() + znode.data_len()) as u64;
         let owner = znode.owner();
-        let (key, entry, fresh) = self.nodes.get_or_insert(path, || Entry::new(None));
+        let (key, entry, fresh) = self.nodes.at_or_insert(hash, path);
         let before = if fresh { (0, 0) } else { (entry.node_bytes(key), entry.children_bytes()) };
-        entry.node = Some(Arc::new(znode));
+        entry.node = Some(znode);
         entry.children = None;
-        entry.data_dirty = true;
         entry.touch();
-        let key = key.clone();
-        self.dirty.mark(&key, entry, before);
+        self.dirty.mark(key, entry, before, true);
         if owner != Owner::Nobody {
             self.owned.insert(owner, key.clone());
             self.dirty.owned.insert((owner.raw(), key.clone()), true);
         }
-        key
+        key.clone()
     }
 
     /// Takes a znode out, and returns it with its shared path.
@@ -326,8 +330,8 @@ impl Tree {
         let node = entry.node.take()?;
         entry.children = None;
         let key = key.clone();
-        self.dirty.mark(&key, entry, before);
-        self.digest = self.digest.wrapping_sub(node.digest(&key));
+        self.dirty.mark(&key, entry, before, false);
+        self.digest = self.digest.wrapping_sub(node.digest());
         self.znodes -= 1;
         self.data_bytes = self.data_bytes.saturating_sub((key.len() + node.data_len()) as u64);
         let owner = node.owner();
@@ -341,10 +345,11 @@ impl Tree {
 
 /// The list of children of a znode under change.
 pub(super) struct ChildrenEdit<'a> {
-    list: &'a mut Option<Box<Children>>,
-    had_children: bool,
-    hasher: FixedState,
-    dirty: &'a Dirty,
+    pub list: &'a mut Option<Box<Children>>,
+    /// Whether the znode had any before.
+    pub had_children: bool,
+    pub hasher: FixedState,
+    pub dirty: &'a Dirty,
 }
 
 impl ChildrenEdit<'_> {
@@ -359,12 +364,15 @@ impl ChildrenEdit<'_> {
 }
 
 impl Committed for Tree {
-    fn lookup(&self, path: &str) -> Lookup<'_> {
-        let path = if path.is_empty() { ROOT } else { path };
-        match self.nodes.get(path) {
-            Some(entry) => {
+    fn hash(&self, path: &str) -> u64 {
+        self.nodes.hash(path)
+    }
+
+    fn lookup_at(&self, hash: u64, path: &str) -> Lookup<'_> {
+        match self.nodes.at(hash, path) {
+            Some((path, entry)) => {
                 entry.touch();
-                entry.node.as_ref().map_or(Lookup::Absent, Lookup::Hit)
+                entry.node.as_ref().map_or(Lookup::Absent, |node| Lookup::Hit(path, node))
             }
             None if self.provably_absent(path) => Lookup::Absent,
             None => Lookup::Cold,

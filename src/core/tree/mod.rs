@@ -5,11 +5,13 @@ mod acl_table;
 pub mod apply;
 mod children;
 pub mod cold;
+mod commit;
 mod dirty;
 pub mod fault;
 mod map;
 mod memory;
 mod op;
+mod outstanding;
 pub mod pending;
 pub mod quota;
 pub mod read;
@@ -26,12 +28,13 @@ pub use pending::{Pending, Prepared, Rules, Write};
 pub use znode::{Owner, Znode};
 
 use std::sync::Arc;
+use zorilla_protocol::path::ROOT;
 
 /// What the tree in memory knows of a path.
 #[derive(Debug)]
 pub enum Lookup<'a> {
-    /// It exists.
-    Hit(&'a Arc<Znode>),
+    /// It exists: its path as the tree shares it, and its value.
+    Hit(&'a Arc<str>, &'a Arc<Znode>),
     /// It does not exist.
     Absent,
     /// Memory cannot tell: the cold store has to be asked ([`Miss::Node`]), then try again.
@@ -41,7 +44,14 @@ pub enum Lookup<'a> {
 /// Committed state, as far as preparing a request needs it.
 pub trait Committed {
     /// The znode at `path`. The empty path is the root, too.
-    fn lookup(&self, path: &str) -> Lookup<'_>;
+    fn lookup(&self, path: &str) -> Lookup<'_> {
+        let path = if path.is_empty() { ROOT } else { path };
+        self.lookup_at(self.hash(path), path)
+    }
+    /// The hash of a path in the tree's tables, for those who look it up more than once.
+    fn hash(&self, path: &str) -> u64;
+    /// The znode at `path`, which has this hash.
+    fn lookup_at(&self, hash: u64, path: &str) -> Lookup<'_>;
     /// The digest of the whole tree.
     fn digest(&self) -> i64;
     /// The ephemerals of a session, in any order.

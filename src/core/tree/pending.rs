@@ -2,19 +2,21 @@
 //! (Java: `PrepRequestProcessor`, `ZooKeeperServer.outstandingChanges`).
 //!
 //! A lookup asks the outstanding changes first, then the committed tree. An outstanding change is a
-//! whole new znode, so whoever reads it needs nothing else; it is forgotten when the last txn that
-//! wrote it has been applied. The tree's digest after each txn is foretold the same way the tree
-//! keeps it: minus the old znode and parent, plus the new ones.
+//! whole new znode, so whoever reads it needs nothing else; when its txn is committed, it takes its
+//! place in the tree. The tree's digest after each txn is foretold the same way the tree keeps it:
+//! minus the old znode and parent, plus the new ones.
 
+use super::commit::is_told_by_its_writes;
 use super::op::{self, Prep, Stop};
-use super::quota::LIMITS;
-use super::{Committed, Miss, Znode};
+use super::outstanding::Writes;
+use super::quota::is_limits;
+use super::{Committed, Event, Miss, StoreError, Tree, TxnResult, Znode};
 use crate::auth::{AuthRules, Caller};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use zorilla_protocol::ops::Request;
-use zorilla_protocol::path;
-use zorilla_protocol::txn::{CreateTxn, DIGEST_VERSION, ErrorTxn, LogEntry, SetDataTxn, Txn, TxnDigest, TxnHeader};
+use zorilla_protocol::path::QUOTA;
+use zorilla_protocol::txn::{DIGEST_VERSION, ErrorTxn, LogEntry, Txn, TxnDigest, TxnHeader};
 use zorilla_protocol::{Code, SessionId, Zxid};
 
 /// How writes are validated; fixed while the server runs.
@@ -61,23 +63,21 @@ pub enum Write<'a> {
 pub struct Prepared {
     /// What goes into the log.
     pub entry: LogEntry,
-    /// The znode that the txn creates or whose data it sets, as it will be; for
-    /// [`super::Tree::apply_prepared`].
-    pub znode: Option<Arc<Znode>>,
+    /// The record's length, give or take a few bytes.
+    pub bytes: usize,
     /// Why `entry` is an error txn. `Ok` otherwise, also for a multi that fails: its reply has no
     /// error in the header, and the codes stand in its parts.
     pub code: Code,
 }
 
-/// The outstanding changes. `committed` has to be told of a txn before the next `prepare` sees a tree
-/// that has it.
+/// The outstanding changes. They reach the tree through [`Pending::commit`] only.
 #[derive(Debug, Default)]
 pub struct Pending {
-    overlay: HashMap<Arc<str>, Change, PathHash>,
-    /// What each outstanding txn left behind, oldest first.
+    writes: Writes,
+    /// What else each outstanding txn left behind, oldest first.
     traces: VecDeque<(Zxid, Trace)>,
     /// Every outstanding txn, oldest first.
-    txns: VecDeque<Zxid>,
+    txns: VecDeque<Outstanding>,
     /// Of the tree once everything outstanding is applied; meaningless when nothing is.
     digest: i64,
     /// Ephemerals created by outstanding txns, oldest first; some may be deleted again.
@@ -89,20 +89,20 @@ pub struct Pending {
     savepoint: Savepoint,
 }
 
-/// Clients choose paths, but no more of them are here than requests are under way.
-type PathHash = foldhash::quality::FixedState;
-
-/// The newest outstanding value of a path; `None` for "deleted".
+/// A txn that is not applied yet.
 #[derive(Debug)]
-struct Change {
+struct Outstanding {
     zxid: Zxid,
-    znode: Option<Arc<Znode>>,
+    /// How many of the writes are its own.
+    writes: u64,
+    /// Whether it writes where the server itself keeps statistics: what is there when it is applied is
+    /// not what it was prepared against.
+    writes_quotas: bool,
 }
 
 /// What to take back when a txn is applied, or turns out to fail.
 #[derive(Debug)]
 enum Trace {
-    Wrote(Arc<str>),
     Ephemeral(SessionId),
     Closing(SessionId),
     Quota(Arc<str>, QuotaChange),
@@ -127,10 +127,10 @@ impl QuotaChange {
 /// The state before the txn in the making.
 #[derive(Debug, Default)]
 struct Savepoint {
+    /// [`Writes::count`].
+    writes: u64,
     traces: usize,
     digest: i64,
-    /// What each write of it replaced in the overlay, in order.
-    replaced: Vec<Option<Change>>,
 }
 
 impl Pending {
@@ -158,52 +158,64 @@ impl Pending {
         zxid: Zxid,
         time_ms: i64,
     ) -> Result<Prepared, Miss> {
-        debug_assert!(self.txns.back().is_none_or(|last| *last < zxid), "{zxid} is not behind {:?}", self.txns.back());
+        debug_assert!(self.txns.back().is_none_or(|last| last.zxid < zxid), "{zxid} is behind {:?}", self.txns.back());
         if self.txns.is_empty() {
             self.digest = tree.digest();
         }
-        self.savepoint.traces = self.traces.len();
-        self.savepoint.digest = self.digest;
-        self.savepoint.replaced.clear();
+        self.savepoint = Savepoint { writes: self.writes.count(), traces: self.traces.len(), digest: self.digest };
         let mut prep = Prep { pending: self, tree, rules, caller, zxid, time_ms };
-        let (txn, code) = match op::prepare(&mut prep, write) {
+        let ((txn, bytes), code) = match op::prepare(&mut prep, write) {
             Ok(txn) => (txn, Code::Ok),
             Err(Stop::Code(code)) => {
                 self.undo();
-                (Txn::Error(ErrorTxn { err: code.number() }), code)
+                ((Txn::Error(ErrorTxn { err: code.number() }), 0), code)
             }
             Err(Stop::Miss(miss)) => {
                 self.undo();
                 return Err(miss);
             }
         };
-        self.txns.push_back(zxid);
+        let writes = self.writes.count() - self.savepoint.writes;
+        let writes_quotas = self.writes.newest_ones(writes).any(|wrote| wrote.path.starts_with(QUOTA));
+        self.txns.push_back(Outstanding { zxid, writes, writes_quotas });
         let has_digest = rules.digest_enabled && code == Code::Ok;
         let digest = has_digest.then_some(TxnDigest { version: DIGEST_VERSION, tree_digest: self.digest });
         let header = TxnHeader { client_id: caller.session, cxid, zxid, time: time_ms, kind: txn.kind() };
-        let znode = match &txn {
-            Txn::Create(CreateTxn { path, .. })
-            | Txn::Create2(CreateTxn { path, .. })
-            | Txn::SetData(SetDataTxn { path, .. }) => self.change(path).flatten().cloned(),
-            _ => None,
-        };
-        Ok(Prepared { entry: LogEntry { header, txn, digest }, znode, code })
+        Ok(Prepared { entry: LogEntry { header, txn, digest }, bytes, code })
     }
 
-    /// Everything up to this txn was applied: those changes are in the tree now.
-    pub fn committed(&mut self, zxid: Zxid) {
-        while self.txns.front().is_some_and(|first| *first <= zxid) {
-            self.txns.pop_front();
+    /// Applies the oldest outstanding txn, which is committed, and returns its outcome. Appends what
+    /// watches may wait for to `events`, in the order they fire. An error is the store's, and stops this
+    /// member.
+    pub fn commit(
+        &mut self,
+        tree: &mut Tree,
+        header: &TxnHeader,
+        txn: &Txn,
+        events: &mut Vec<Event>,
+    ) -> Result<TxnResult, StoreError> {
+        let Some(outstanding) = self.txns.pop_front() else { panic!("{} was not prepared here", header.zxid) };
+        assert_eq!(outstanding.zxid, header.zxid, "txns are committed in the order they were prepared");
+        self.forget_traces(header.zxid);
+        let limits_written = &mut self.limits_written;
+        let (writes, count) = (&mut self.writes, outstanding.writes as usize);
+        let mut own = std::iter::from_fn(|| writes.pop_oldest()).take(count).inspect(|wrote| {
+            *limits_written -= usize::from(is_limits(&wrote.path));
+        });
+        if count > 0 && !outstanding.writes_quotas && is_told_by_its_writes(txn) {
+            tree.take_over(header, txn, &mut own, events)
+        } else {
+            own.for_each(drop);
+            let applied = tree.apply(header, txn)?;
+            events.extend(applied.events);
+            Ok(applied.result)
         }
+    }
+
+    fn forget_traces(&mut self, zxid: Zxid) {
         while self.traces.front().is_some_and(|(first, _)| *first <= zxid) {
             let Some((_, trace)) = self.traces.pop_front() else { return };
             match trace {
-                Trace::Wrote(path) => {
-                    self.limits_written -= usize::from(path::name(&path) == LIMITS);
-                    if self.overlay.get(&path).is_some_and(|change| change.zxid <= zxid) {
-                        self.overlay.remove(&path);
-                    }
-                }
                 Trace::Ephemeral(session) => self.forget_ephemeral(session, VecDeque::pop_front),
                 Trace::Closing(session) => {
                     if self.closing.get(&session).is_some_and(|last| *last <= zxid) {
@@ -223,16 +235,13 @@ impl Pending {
     /// Takes back everything that the txn in the making did.
     pub(super) fn undo(&mut self) {
         self.digest = self.savepoint.digest;
+        while self.writes.count() > self.savepoint.writes {
+            let Some(wrote) = self.writes.take_back() else { return };
+            self.limits_written -= usize::from(is_limits(&wrote.path));
+        }
         while self.traces.len() > self.savepoint.traces {
             let Some((_, trace)) = self.traces.pop_back() else { return };
             match trace {
-                Trace::Wrote(path) => {
-                    self.limits_written -= usize::from(path::name(&path) == LIMITS);
-                    match self.savepoint.replaced.pop().flatten() {
-                        Some(change) => self.overlay.insert(path, change),
-                        None => self.overlay.remove(&path),
-                    };
-                }
                 Trace::Ephemeral(session) => self.forget_ephemeral(session, VecDeque::pop_back),
                 Trace::Closing(session) => drop(self.closing.remove(&session)),
                 Trace::Quota(root, change) => self.add_quota(root, change.negated()),
@@ -240,23 +249,24 @@ impl Pending {
         }
     }
 
-    /// What outstanding txns make of a path: `None` if they leave it alone, `Some(None)` if it is gone.
-    pub(super) fn change(&self, path: &str) -> Option<Option<&Arc<Znode>>> {
-        self.overlay.get(path).map(|change| change.znode.as_ref())
+    /// What outstanding txns make of the path with this hash: `None` if they leave it alone, `Some(None)`
+    /// if it is gone.
+    pub(super) fn change(&self, hash: u64, path: &str) -> Option<(&Arc<str>, Option<&Arc<Znode>>)> {
+        self.writes.newest(hash, path).map(|wrote| (&wrote.path, wrote.znode.as_ref()))
     }
 
     /// What the txn made last leaves behind, by path.
     #[cfg(test)]
     pub(super) fn last_writes(&self) -> Vec<(Arc<str>, Option<Arc<Znode>>)> {
-        let last = self.txns.back().copied().unwrap_or_default();
-        let writes = self.overlay.iter().filter(|(_, change)| change.zxid == last);
-        writes.map(|(path, change)| (path.clone(), change.znode.clone())).collect()
+        let last = self.txns.back().map_or(0, |last| last.writes);
+        let writes = self.writes.behind(self.writes.count() - last);
+        writes.map(|wrote| (wrote.path.clone(), wrote.znode.clone())).collect()
     }
 
     /// Whether nothing is remembered of txns that were applied.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.overlay.is_empty()
+        self.writes.is_empty()
             && self.traces.is_empty()
             && self.txns.is_empty()
             && self.ephemerals.is_empty()
@@ -265,15 +275,17 @@ impl Pending {
             && self.limits_written == 0
     }
 
-    /// Replaces a znode (`None`: there is none) and keeps the digest.
-    pub(super) fn write(&mut self, zxid: Zxid, path: &str, old: Option<&Znode>, new: Option<Znode>) {
-        let digest = |znode: Option<&Znode>| znode.map_or(0, |znode| znode.digest(path));
-        self.digest = self.digest.wrapping_sub(digest(old)).wrapping_add(digest(new.as_ref()));
-        let path: Arc<str> = path.into();
-        self.limits_written += usize::from(path::name(&path) == LIMITS);
-        let replaced = self.overlay.insert(path.clone(), Change { zxid, znode: new.map(Arc::new) });
-        self.savepoint.replaced.push(replaced);
-        self.traces.push_back((zxid, Trace::Wrote(path)));
+    /// Replaces a znode, or puts one where none is, or (`None`) removes it; and keeps the digest.
+    /// `digest_before` is what the path added to it until now.
+    pub(super) fn write(&mut self, hash: u64, path: Arc<str>, digest_before: i64, new: Option<Znode>) {
+        let new = new.map(|mut znode| {
+            znode.seal(&path);
+            Arc::new(znode)
+        });
+        let digest = new.as_ref().map_or(0, |znode| znode.digest());
+        self.digest = self.digest.wrapping_sub(digest_before).wrapping_add(digest);
+        self.limits_written += usize::from(is_limits(&path));
+        self.writes.push(hash, path, new);
     }
 
     /// Remembers an ephemeral for the session's end.

@@ -15,6 +15,11 @@ pub const LIMITS: &str = "zookeeper_limits";
 /// The name of the node that the server keeps the statistics in (Java: `Quotas.statNode`).
 pub const STATS: &str = "zookeeper_stats";
 
+/// Whether a path's last name is [`LIMITS`].
+pub(super) fn is_limits(path: &str) -> bool {
+    path.strip_suffix(LIMITS).is_some_and(|rest| rest.ends_with('/'))
+}
+
 /// The registered paths.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
@@ -188,13 +193,13 @@ impl Tree {
     /// The znode, from memory or store; memory stays as it is.
     fn peek(&self, path: &str) -> Result<Option<Arc<Znode>>, StoreError> {
         match self.lookup(path) {
-            Lookup::Hit(node) => Ok(Some(node.clone())),
+            Lookup::Hit(_, node) => Ok(Some(node.clone())),
             Lookup::Absent => Ok(None),
             Lookup::Cold => Ok(self.cold.load(path)?.map(Arc::new)),
         }
     }
 
-    fn peek_children(&self, path: &str) -> Result<Names, StoreError> {
+    pub(super) fn peek_children(&self, path: &str) -> Result<Names, StoreError> {
         let path = if path.is_empty() { ROOT } else { path };
         let known = self.nodes.get(path).and_then(|entry| entry.children.as_deref());
         match known {

@@ -113,7 +113,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn node(&self, path: &str) -> Result<&'a Arc<Znode>, Stop> {
         match self.tree.lookup(path) {
-            Lookup::Hit(node) => Ok(node),
+            Lookup::Hit(_, node) => Ok(node),
             Lookup::Absent => Err(Stop::Code(Code::NoNode)),
             Lookup::Cold => Err(Stop::Miss(Miss::Node(path.to_owned()))),
         }
@@ -401,7 +401,7 @@ fn changed_since<'a>(
 
 fn find<'t>(tree: &'t Tree, path: &str) -> Result<Option<&'t Arc<Znode>>, Miss> {
     match tree.lookup(path) {
-        Lookup::Hit(node) => Ok(Some(node)),
+        Lookup::Hit(_, node) => Ok(Some(node)),
         Lookup::Absent => Ok(None),
         Lookup::Cold => Err(Miss::Node(path.to_owned())),
     }

@@ -55,9 +55,9 @@ impl Tree {
         let mut scan = ReapScan::default();
         for path in self.owned.containers.iter().chain(&self.owned.ttls) {
             match self.lookup(path) {
-                Lookup::Hit(node) if is_due(node, now_ms, max_never_used_ms) => scan.due.push(path.clone()),
+                Lookup::Hit(_, node) if is_due(node, now_ms, max_never_used_ms) => scan.due.push(path.clone()),
                 Lookup::Cold => scan.cold.push(path.clone()),
-                Lookup::Hit(_) | Lookup::Absent => {}
+                Lookup::Hit(..) | Lookup::Absent => {}
             }
         }
         scan

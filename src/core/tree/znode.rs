@@ -14,6 +14,8 @@ pub struct Znode {
     pub num_children: i32,
     /// CRC-32 over path (root: empty) and data: the part of the digest that a stat change leaves.
     pub prefix_crc: u32,
+    /// [`Znode::digest`], once [`Znode::seal`] has summed it up; not stored.
+    pub digest: u32,
     /// `None` is [`crate::auth::OPEN_ACL`].
     pub acl: Option<Arc<[Acl]>>,
     /// Null and empty are different things to clients.
@@ -108,12 +110,19 @@ impl Znode {
         crc.finalize()
     }
 
-    /// What this node adds to the tree's digest (Java: `DigestCalculator`, version 2). `path` only
+    /// What this node adds to the tree's digest (Java: `DigestCalculator`, version 2); as of the last
+    /// [`Znode::seal`].
+    pub fn digest(&self) -> i64 {
+        i64::from(self.digest)
+    }
+
+    /// Sums up the digest: whoever makes or changes a znode does so before others see it. `path` only
     /// decides whether it counts at all: what lies below `/zookeeper` does not.
-    pub fn digest(&self, path: &str) -> i64 {
-        if path.starts_with("/zookeeper/") {
-            return 0;
-        }
+    pub fn seal(&mut self, path: &str) {
+        self.digest = if path.starts_with("/zookeeper/") { 0 } else { self.computed_digest() };
+    }
+
+    fn computed_digest(&self) -> u32 {
         let s = &self.stat;
         let mut fields = [0; 60];
         let longs = [s.czxid.0, s.mzxid.0, s.pzxid.0, s.ctime, s.mtime];
@@ -126,7 +135,7 @@ impl Znode {
         fields[52..].copy_from_slice(&s.ephemeral_owner.to_be_bytes());
         let mut crc = crc32fast::Hasher::new_with_initial(self.prefix_crc);
         crc.update(&fields);
-        i64::from(crc.finalize())
+        crc.finalize()
     }
 }
 
@@ -151,13 +160,19 @@ mod tests {
 
     #[test]
     fn the_empty_tree_has_apaches_digest() {
-        let znode = |path| Znode {
-            stat: StatPersisted::default(),
-            num_children: 0,
-            prefix_crc: Znode::crc_of(path, Some(b"")),
-            acl: None,
-            data: Some([].into()),
+        let digest = |path| {
+            let mut znode = Znode {
+                stat: StatPersisted::default(),
+                num_children: 0,
+                prefix_crc: Znode::crc_of(path, Some(b"")),
+                digest: 0,
+                acl: None,
+                data: Some([].into()),
+            };
+            znode.seal(path);
+            znode.digest()
         };
-        assert_eq!(znode("/").digest("/") + znode("/zookeeper").digest("/zookeeper"), 1_371_985_504);
+        assert_eq!(digest("/") + digest("/zookeeper"), 1_371_985_504);
+        assert_eq!(digest("/zookeeper/quota"), 0);
     }
 }

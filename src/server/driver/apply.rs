@@ -4,7 +4,7 @@ use super::*;
 use crate::server::reads;
 use zorilla_core::auth::{self, perm};
 use zorilla_core::ids::ConnId;
-use zorilla_core::tree::apply::{Applied, Event, EventKind, TxnResult};
+use zorilla_core::tree::apply::EventKind;
 use zorilla_core::tree::{Tree, load_miss};
 use zorilla_core::watch::{EventType, Watches};
 use zorilla_protocol::irregular::{MultiResponse, MultiResult};
@@ -30,45 +30,46 @@ impl Driver {
     fn apply_batch(&mut self, count: usize) -> Result<(), StoreError> {
         let shared = self.shared.clone();
         let mut applied = std::mem::take(&mut self.applied);
+        let mut events = std::mem::take(&mut self.events);
         let mut tree = shared.tree.write();
         for _ in 0..count {
-            let Some(mut proposal) = self.proposals.pop_front() else { break };
+            let Some(proposal) = self.proposals.pop_front() else { break };
             if let Some(conn) = proposal.reads_stand_before() {
                 self.answer_all(&mut applied);
                 read_what_stands_before(&shared, &mut tree, &conn)?;
             }
             let zxid = proposal.entry.zxid();
-            let foretold = proposal.znode.take();
-            let outcome = tree.apply_prepared(&proposal.entry.header, &proposal.entry.txn, foretold)?;
+            events.clear();
+            let result = self.pending.commit(&mut tree, &proposal.entry.header, &proposal.entry.txn, &mut events)?;
             if let Some(digest) = &proposal.entry.digest {
-                assert_eq!(digest.tree_digest, outcome.digest, "the tree at {zxid} is not what its txn promised");
+                assert_eq!(digest.tree_digest, tree.digest(), "the tree at {zxid} is not what its txn promised");
             }
-            self.pending.committed(zxid);
             let mut watches = shared.watches.lock();
             if !watches.is_empty() {
                 // An event stands behind the replies to earlier writes, as if each txn were applied alone.
-                fire(&shared, &mut watches, zxid, &outcome.events, &mut || self.answer_all(&mut applied));
+                fire(&shared, &mut watches, zxid, &events, &mut || self.answer_all(&mut applied));
             }
             drop(watches);
-            applied.push((proposal, outcome));
+            applied.push((proposal, result));
         }
         shared.evict(&mut tree);
         drop(tree);
         self.answer_all(&mut applied);
         self.applied = applied;
+        self.events = events;
         Ok(())
     }
 
     /// Replies leave after the lock is free, or before the next event: the events that belong in front of them are
     /// queued. Each connection is woken once.
-    fn answer_all(&mut self, applied: &mut Vec<(Proposal, Applied)>) {
+    fn answer_all(&mut self, applied: &mut Vec<(Proposal, TxnResult)>) {
         if applied.is_empty() {
             return;
         }
         let now_ms = self.shared.clock.now_ms();
         // Writes of one connection mostly come together; waking one twice does no harm.
         let mut to_wake: Vec<Arc<Connection>> = Vec::new();
-        for (proposal, outcome) in applied.drain(..) {
+        for (proposal, result) in applied.drain(..) {
             let header = &proposal.entry.header;
             let closed = matches!(proposal.entry.txn, Txn::CloseSession(_)).then_some(header.client_id);
             let by_client = matches!(proposal.origin, Origin::Client { .. });
@@ -79,7 +80,7 @@ impl Driver {
                     self.shared.stats.answered(1, latency_ms);
                     let mut state = conn.lock();
                     state.counters.answered(name, xid, header.zxid, now_ms, latency_ms);
-                    state.replies.finish(number, |out| put_reply(out, xid, form, &proposal, &outcome.result));
+                    state.replies.finish(number, |out| put_reply(out, xid, form, &proposal, &result));
                     if form == ReplyForm::Close {
                         state.ending = state.ending.max(Ending::AfterReplies);
                     }

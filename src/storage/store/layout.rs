@@ -108,7 +108,7 @@ pub fn get_node(value: &[u8]) -> Result<StoredNode, String> {
         DATA_INLINE => Some(r.rest().into()),
         other => return Err(format!("unknown place of data {other}")),
     };
-    let znode = Znode { stat, num_children, prefix_crc, acl: acl.map(Arc::from), data };
+    let znode = Znode { stat, num_children, prefix_crc, digest: 0, acl: acl.map(Arc::from), data };
     Ok(StoredNode { znode, data_is_separate: place == DATA_SEPARATE })
 }
 

@@ -11,7 +11,14 @@ const MEMORY: usize = 32 << 20;
 
 fn znode(path: &str, zxid: i64, data: Option<&[u8]>) -> Znode {
     let stat = StatPersisted { mzxid: Zxid(zxid), version: -3, ephemeral_owner: 7, ..StatPersisted::default() };
-    Znode { stat, num_children: 2, prefix_crc: Znode::crc_of(path, data), acl: None, data: data.map(Arc::from) }
+    Znode {
+        stat,
+        num_children: 2,
+        prefix_crc: Znode::crc_of(path, data),
+        digest: 0,
+        acl: None,
+        data: data.map(Arc::from),
+    }
 }
 
 fn dirty(path: &str, znode: Option<Znode>) -> DirtyNode {

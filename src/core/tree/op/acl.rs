@@ -16,8 +16,8 @@ pub fn prepare(prep: &mut Prep<'_>, request: &SetAclRequest) -> Result<Txn, Stop
     prep.check_acl(&znode, perm::ADMIN)?;
     let version = next_version(znode.stat.aversion, request.version)?;
 
-    let mut after = Znode { acl: stored_acl(&list), ..(*znode).clone() };
+    let mut after = Znode { acl: stored_acl(&list), ..Znode::clone(&znode) };
     after.stat.aversion = version;
-    prep.write(path, Some(&znode), Some(after));
+    prep.replace(znode, Some(after));
     Ok(Txn::SetAcl(SetAclTxn { path: path.to_owned(), acl: Some(list), version }))
 }

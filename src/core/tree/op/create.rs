@@ -132,13 +132,14 @@ fn make(prep: &mut Prep<'_>, kind: Kind, wanted: Wanted<'_>) -> Result<Txn, Stop
     let acl = prep.fix_acl(wanted.acl)?;
     let parent = prep.get(parent_path)?;
     prep.check_acl(&parent, perm::CREATE)?;
-    let path = if mode.is_sequential() {
-        format!("{}{:010}", wanted.path, parent.stat.cversion)
+    let path: Arc<str> = if mode.is_sequential() {
+        format!("{}{:010}", wanted.path, parent.stat.cversion).into()
     } else {
-        wanted.path.to_owned()
+        wanted.path.into()
     };
     validate(&path)?;
-    if prep.find(&path)?.is_some() {
+    let hash = prep.tree.hash(&path);
+    if prep.find_at(hash, &path)?.is_some() {
         return Err(Code::NodeExists.into());
     }
     if let Owner::Session(_) = parent.owner() {
@@ -150,12 +151,14 @@ fn make(prep: &mut Prep<'_>, kind: Kind, wanted: Wanted<'_>) -> Result<Txn, Stop
     let parent_cversion = parent.stat.cversion.wrapping_add(1);
     let owner = owner(prep, kind, mode);
     let znode = new_znode(prep.zxid, prep.time_ms, &path, wanted.data, &acl, owner);
-    prep.write(parent_path, Some(&parent), Some(with_child(&parent, parent_cversion, prep.zxid)));
-    prep.write(&path, None, Some(znode));
+    let parent_after = with_child(&parent, parent_cversion, prep.zxid);
+    prep.replace(parent, Some(parent_after));
+    let text = path.to_string();
+    prep.insert(hash, path, znode);
     if let Owner::Session(session) = owner {
-        prep.pending.note_ephemeral(prep.zxid, session, &path);
+        prep.pending.note_ephemeral(prep.zxid, session, &text);
     }
-    Ok(txn(kind, path, wanted.data.cloned(), acl, mode.is_ephemeral(), parent_cversion))
+    Ok(txn(kind, text, wanted.data.cloned(), acl, mode.is_ephemeral(), parent_cversion))
 }
 
 /// TTL flags need the switch and a TTL in bounds; opcode 21 needs TTL flags. (Apache takes opcode 21
@@ -202,6 +205,7 @@ fn new_znode(zxid: Zxid, time_ms: i64, path: &str, data: Option<&Bytes>, acl: &[
         },
         num_children: 0,
         prefix_crc: Znode::crc_of(path, data.map(|data| &data[..])),
+        digest: 0,
         acl: stored_acl(acl),
         data: data.map(|data| Arc::from(&data[..])),
     }

@@ -16,7 +16,7 @@ use super::{Committed, Lookup, Miss, Znode};
 use crate::auth::{self, Caller};
 use std::sync::Arc;
 use zorilla_protocol::ops::Request;
-use zorilla_protocol::path;
+use zorilla_protocol::path::{self, ROOT};
 use zorilla_protocol::records::Acl;
 use zorilla_protocol::txn::Txn;
 use zorilla_protocol::{Code, Zxid};
@@ -46,21 +46,43 @@ pub(super) struct Prep<'a> {
     pub time_ms: i64,
 }
 
+/// A znode as it will be, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    hash: u64,
+    path: Arc<str>,
+    znode: Arc<Znode>,
+}
+
+impl std::ops::Deref for Found {
+    type Target = Znode;
+    fn deref(&self) -> &Znode {
+        &self.znode
+    }
+}
+
 impl Prep<'_> {
     /// The znode as it will be, if it will exist.
-    fn find(&self, path: &str) -> Result<Option<Arc<Znode>>, Stop> {
-        if let Some(change) = self.pending.change(path) {
-            return Ok(change.cloned());
+    fn find(&self, path: &str) -> Result<Option<Found>, Stop> {
+        let path = if path.is_empty() { ROOT } else { path };
+        self.find_at(self.tree.hash(path), path)
+    }
+
+    /// The same, of the path with this hash.
+    fn find_at(&self, hash: u64, path: &str) -> Result<Option<Found>, Stop> {
+        let found = |path: &Arc<str>, znode: &Arc<Znode>| Found { hash, path: path.clone(), znode: znode.clone() };
+        if let Some((path, znode)) = self.pending.change(hash, path) {
+            return Ok(znode.map(|znode| found(path, znode)));
         }
-        match self.tree.lookup(path) {
-            Lookup::Hit(znode) => Ok(Some(znode.clone())),
+        match self.tree.lookup_at(hash, path) {
+            Lookup::Hit(path, znode) => Ok(Some(found(path, znode))),
             Lookup::Absent => Ok(None),
             Lookup::Cold => Err(Stop::Miss(Miss::Node(path.to_owned()))),
         }
     }
 
     /// The znode as it will be, or NoNode.
-    fn get(&self, path: &str) -> Result<Arc<Znode>, Stop> {
+    fn get(&self, path: &str) -> Result<Found, Stop> {
         self.find(path)?.ok_or(Stop::Code(Code::NoNode))
     }
 
@@ -82,13 +104,19 @@ impl Prep<'_> {
         if self.pending.is_closing(self.caller.session) { Err(Code::SessionExpired) } else { Ok(()) }
     }
 
-    fn write(&mut self, path: &str, old: Option<&Znode>, new: Option<Znode>) {
-        self.pending.write(self.zxid, path, old, new);
+    /// Puts a znode where none is.
+    fn insert(&mut self, hash: u64, path: Arc<str>, znode: Znode) {
+        self.pending.write(hash, path, 0, Some(znode));
+    }
+
+    /// Replaces a znode; `None` removes it.
+    fn replace(&mut self, old: Found, new: Option<Znode>) {
+        self.pending.write(old.hash, old.path, old.znode.digest(), new);
     }
 }
 
-/// Makes the txn and notes what it will change. On `Err`, changes noted so far are the caller's to undo.
-pub(super) fn prepare(prep: &mut Prep<'_>, write: Write<'_>) -> Result<Txn, Stop> {
+/// Makes the txn and tells its [length](txn_bytes); notes what it will change. On `Err`, changes noted so far are the caller's to undo.
+pub(super) fn prepare(prep: &mut Prep<'_>, write: Write<'_>) -> Result<(Txn, usize), Stop> {
     let txn = match write {
         Write::Request(request) => prepare_request(prep, request)?,
         Write::CreateSession { timeout_ms } => session::create(timeout_ms),
@@ -98,10 +126,11 @@ pub(super) fn prepare(prep: &mut Prep<'_>, write: Write<'_>) -> Result<Txn, Stop
     // A log with a record that no reader takes is a server that does not start again. Requests are
     // bounded, but `auth` in an ACL stands for as many entries as the connection has identities.
     // closeSession is left alone: the session has to end, and our reader takes any length.
-    if txn_bytes(&txn) > txn_bytes_max(prep.rules) && !matches!(txn, Txn::CloseSession(_)) {
+    let bytes = txn_bytes(&txn);
+    if bytes > txn_bytes_max(prep.rules) && !matches!(txn, Txn::CloseSession(_)) {
         return Err(Stop::Code(Code::BadArguments));
     }
-    Ok(txn)
+    Ok((txn, bytes))
 }
 
 fn prepare_request(prep: &mut Prep<'_>, request: &Request) -> Result<Txn, Stop> {

@@ -60,10 +60,15 @@ impl Prep<'_> {
     fn applied_stats(&self, root: &str) -> Result<Option<StatsTrack>, Stop> {
         let path = format!("{QUOTA}{root}/{STATS}");
         match self.tree.lookup(&path) {
-            Lookup::Hit(node) => Ok(Some(StatsTrack::parse(node.data.as_deref().unwrap_or_default()))),
+            Lookup::Hit(_, node) => Ok(Some(StatsTrack::parse(node.data.as_deref().unwrap_or_default()))),
             Lookup::Absent => Ok(None),
             Lookup::Cold => Err(Stop::Miss(Miss::Node(path))),
         }
+    }
+
+    /// Whether outstanding txns make or remove a path.
+    fn outstanding(&self, path: &str) -> Option<bool> {
+        self.pending.change(self.tree.hash(path), path).map(|(_, znode)| znode.is_some())
     }
 
     /// The deepest registered quota, outstanding registrations included.
@@ -73,8 +78,8 @@ impl Prep<'_> {
         }
         let mut at = path;
         while at.len() > 1 {
-            let registered = match self.pending.change(&format!("{QUOTA}{at}/{LIMITS}")) {
-                Some(change) => change.is_some(),
+            let registered = match self.outstanding(&format!("{QUOTA}{at}/{LIMITS}")) {
+                Some(exists) => exists,
                 None => self.tree.quota_root(at).as_deref() == Some(at),
             };
             if registered {

@@ -22,9 +22,8 @@ pub fn close(prep: &mut Prep<'_>) -> Result<Txn, Stop> {
     let mut paths = Vec::with_capacity(candidates.len());
     for path in candidates {
         let Some(znode) = prep.find(&path)?.filter(|znode| znode.owner() == Owner::Session(session)) else { continue };
-        let parent_path = path::parent(&path).unwrap_or(ROOT);
-        let parent = prep.get(parent_path)?;
-        delete::remove(prep, parent_path, &parent, &path, &znode)?;
+        let parent = prep.get(path::parent(&path).unwrap_or(ROOT))?;
+        delete::remove(prep, parent, znode)?;
         paths.push(path.to_string());
     }
     prep.pending.note_closing(prep.zxid, session);

@@ -22,6 +22,7 @@ pub fn prepare(prep: &mut Prep<'_>, request: &SetDataRequest) -> Result<Txn, Sto
 
     let mut after = Znode {
         prefix_crc: Znode::crc_of(path, data),
+        digest: 0,
         data: data.map(Arc::from),
         acl: znode.acl.clone(),
         stat: znode.stat.clone(),
@@ -30,7 +31,7 @@ pub fn prepare(prep: &mut Prep<'_>, request: &SetDataRequest) -> Result<Txn, Sto
     after.stat.version = version;
     after.stat.mzxid = prep.zxid;
     after.stat.mtime = prep.time_ms;
-    prep.write(path, Some(&znode), Some(after));
+    prep.replace(znode, Some(after));
     let data: Option<Bytes> = request.data.clone();
     Ok(Txn::SetData(SetDataTxn { path: path.to_owned(), data, version }))
 }

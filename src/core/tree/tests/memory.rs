@@ -6,7 +6,7 @@ use zorilla_protocol::txn::*;
 
 fn kind(tree: &Tree, path: &str) -> &'static str {
     match tree.lookup(path) {
-        Lookup::Hit(_) => "hit",
+        Lookup::Hit(..) => "hit",
         Lookup::Absent => "absent",
         Lookup::Cold => "cold",
     }

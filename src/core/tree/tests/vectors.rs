@@ -42,7 +42,7 @@ fn every_txn_leaves_apaches_tree_behind() {
                 s.cversion.into(),
                 s.aversion.into(),
                 s.ephemeral_owner,
-                node.digest(path),
+                node.digest(),
             ];
             let ours = longs.map(|n| n.to_string()).join(" ");
             assert_eq!((data, ours), (fields[2].to_owned(), fields[3..].join(" ")), "{path}");

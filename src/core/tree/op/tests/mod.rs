@@ -8,7 +8,7 @@ mod random;
 mod writes;
 
 use super::super::tests::{self, Store, fault_in, fresh};
-use super::super::{Committed, Lookup, Pending, Prepared, Rules, Tree, Write, Znode};
+use super::super::{Applied, Committed, Lookup, Pending, Prepared, Rules, Tree, Write, Znode};
 use crate::auth::{AuthRules, Caller};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -40,6 +40,8 @@ type Writes = Vec<(Arc<str>, Option<Arc<Znode>>)>;
 pub struct World {
     pub tree: Tree,
     pub store: Arc<Store>,
+    /// The same txns, each applied as a replay of the log does it, over a memory that forgets nothing.
+    pub replayed: Tree,
     pub pending: Pending,
     pub rules: Rules,
     pub caller: Caller,
@@ -53,6 +55,7 @@ impl World {
         World {
             tree,
             store,
+            replayed: fresh().0,
             pending: Pending::new(),
             rules: rules(),
             caller: anybody(SESSION),
@@ -93,13 +96,16 @@ impl World {
     /// Applies the oldest outstanding txn; the tree must become what was foretold.
     pub fn apply_one(&mut self) -> bool {
         let Some((entry, writes)) = self.outstanding.pop_front() else { return false };
-        let applied = self.tree.apply(&entry.header, &entry.txn).unwrap();
+        let mut events = Vec::new();
+        let result = self.pending.commit(&mut self.tree, &entry.header, &entry.txn, &mut events).unwrap();
         if let Some(digest) = &entry.digest {
-            assert_eq!(digest.tree_digest, applied.digest, "{entry:?}");
+            assert_eq!(digest.tree_digest, self.tree.digest(), "{entry:?}");
         }
+        let applied = Applied { result, events, digest: self.tree.digest() };
+        assert_eq!(applied, self.replayed.apply(&entry.header, &entry.txn).unwrap(), "{entry:?}");
         for (path, foretold) in writes {
             let found = match self.tree.lookup(&path) {
-                Lookup::Hit(znode) => Some(znode.clone()),
+                Lookup::Hit(_, znode) => Some(znode.clone()),
                 Lookup::Absent => None,
                 Lookup::Cold => panic!("{path} was just written"),
             };
@@ -108,7 +114,6 @@ impl World {
                 assert_eq!(found, foretold, "{path} after {entry:?}");
             }
         }
-        self.pending.committed(entry.zxid());
         true
     }
 
@@ -116,6 +121,32 @@ impl World {
     pub fn settle(&mut self) {
         while self.apply_one() {}
         assert!(self.pending.is_empty(), "{:?}", self.pending);
+        self.compare();
+    }
+
+    /// Whether the tree that took over what was prepared is the tree that a replay gives.
+    fn compare(&mut self) {
+        let (tree, replayed) = (&mut self.tree, &self.replayed);
+        assert_eq!(tree.digest(), replayed.digest());
+        assert_eq!(tree.last_zxid(), replayed.last_zxid());
+        assert_eq!(tree.znode_count(), replayed.znode_count());
+        assert_eq!(tree.data_bytes(), replayed.data_bytes());
+        assert_eq!(tree.ephemeral_owners().collect::<Vec<_>>(), replayed.ephemeral_owners().collect::<Vec<_>>());
+        assert_eq!(tree.container_count(), replayed.container_count());
+        assert_eq!(tree.ttl_count(), replayed.ttl_count());
+        assert_eq!(tree.sessions().collect::<Vec<_>>(), replayed.sessions().collect::<Vec<_>>());
+        for (path, entry) in replayed.nodes.iter() {
+            let expected = entry.node.as_ref();
+            assert_eq!(tree.ensure(path).unwrap(), expected, "{path}");
+            if expected.is_some_and(|node| node.num_children > 0) {
+                let mut names: Vec<_> = replayed.children(path).expect("nothing is forgotten").iter().collect();
+                let found = tree.peek_children(path).unwrap();
+                let mut found: Vec<_> = found.iter().collect();
+                names.sort();
+                found.sort();
+                assert_eq!(found, names, "{path}");
+            }
+        }
     }
 
     /// Prepares and applies; the code.
@@ -132,7 +163,7 @@ impl World {
 
     pub fn node(&self, path: &str) -> Option<Arc<Znode>> {
         match self.tree.lookup(path) {
-            Lookup::Hit(znode) => Some(znode.clone()),
+            Lookup::Hit(_, znode) => Some(znode.clone()),
             Lookup::Absent | Lookup::Cold => None,
         }
     }
