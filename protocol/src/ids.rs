@@ -1,7 +1,7 @@
 //! The numbers of ZooKeeper, each with a type of its own so that they cannot be swapped.
 
 use crate::jute::{Jute, Malformed, Reader};
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use std::fmt;
 
 /// Position in the total order of transactions: epoch in the high 32 bits, counter in the low 32.
@@ -72,7 +72,9 @@ pub struct Sid(pub i64);
 macro_rules! jute_long {
     ($($name:ident)*) => {$(
         impl Jute for $name {
-            fn put(&self, out: &mut BytesMut) { out.put_i64(self.0); }
+            #[inline]
+            fn put(&self, out: &mut BytesMut) { self.0.put(out); }
+            #[inline]
             fn get(r: &mut Reader<'_>) -> Result<Self, Malformed> { i64::get(r).map($name) }
         }
     )*};

@@ -1,7 +1,7 @@
 //! Jute binary encoding: big-endian integers, length-prefixed strings and buffers, counted vectors,
 //! `-1` for null; no tags, no padding (Java: `org.apache.jute.BinaryInputArchive`).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use nom::Parser;
 use nom::number::complete::{be_i32, be_i64, be_u8};
 use std::borrow::Cow;
@@ -69,6 +69,7 @@ impl<'a> Reader<'a> {
         self.frame.len() - self.rest.len()
     }
 
+    #[inline]
     fn number<T>(
         &mut self,
         parser: impl Parser<&'a [u8], Output = T, Error = nom::error::Error<&'a [u8]>>,
@@ -112,28 +113,37 @@ impl<'a> Reader<'a> {
     }
 }
 
+// Records are made of these: called for every field, they have to melt into their callers, which
+// `BufMut`'s methods do not.
+
 impl Jute for bool {
+    #[inline]
     fn put(&self, out: &mut BytesMut) {
-        out.put_u8(u8::from(*self));
+        out.extend_from_slice(&[u8::from(*self)]);
     }
+    #[inline]
     fn get(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(r.number(be_u8, 1)? != 0)
     }
 }
 
 impl Jute for i32 {
+    #[inline]
     fn put(&self, out: &mut BytesMut) {
-        out.put_i32(*self);
+        out.extend_from_slice(&self.to_be_bytes());
     }
+    #[inline]
     fn get(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         r.number(be_i32, 4)
     }
 }
 
 impl Jute for i64 {
+    #[inline]
     fn put(&self, out: &mut BytesMut) {
-        out.put_i64(*self);
+        out.extend_from_slice(&self.to_be_bytes());
     }
+    #[inline]
     fn get(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         r.number(be_i64, 8)
     }
@@ -155,7 +165,7 @@ impl<T: Prefixed> Jute for Option<T> {
     fn put(&self, out: &mut BytesMut) {
         match self {
             Some(value) => value.put_some(out),
-            None => out.put_i32(NULL),
+            None => NULL.put(out),
         }
     }
     fn get(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -175,7 +185,7 @@ not_null! { () String; () Bytes; (T) Vec<T>; }
 
 /// A length as jute writes it. Nothing we build reaches 2 GiB; if it did, the reader on the other
 /// side has to refuse it, so the cast saturates instead of wrapping.
-fn jute_length(length: usize) -> i32 {
+pub(crate) fn jute_length(length: usize) -> i32 {
     i32::try_from(length).unwrap_or(i32::MAX)
 }
 
@@ -188,12 +198,32 @@ impl Prefixed for String {
     }
 }
 
+/// A word of an identity. The few that stand in nearly every ACL are never copied.
+pub type Word = Cow<'static, str>;
+
+impl Prefixed for Word {
+    fn put_some(&self, out: &mut BytesMut) {
+        put_str(self, out);
+    }
+    fn get_nullable(r: &mut Reader<'_>) -> Result<Option<Self>, Malformed> {
+        Ok(r.bytes()?.map(|bytes| match bytes {
+            b"world" => Cow::Borrowed("world"),
+            b"anyone" => Cow::Borrowed("anyone"),
+            b"digest" => Cow::Borrowed("digest"),
+            b"auth" => Cow::Borrowed("auth"),
+            b"ip" => Cow::Borrowed("ip"),
+            other => Cow::Owned(decode_utf8(other).into_owned()),
+        }))
+    }
+}
+
 /// Appends a string. Characters beyond the basic plane go out as two 3-byte surrogates, as Java's
 /// encoder writes them (`BinaryOutputArchive.stringToByteBuffer`).
 pub fn put_str(text: &str, out: &mut BytesMut) {
-    if !text.as_bytes().iter().any(|byte| *byte >= 0xf0) {
-        out.put_i32(jute_length(text.len()));
-        out.put_slice(text.as_bytes());
+    // Without a break in the loop, sixteen bytes are looked at at a time.
+    if text.as_bytes().iter().fold(0, |all: u8, byte| all.max(*byte)) < 0xf0 {
+        jute_length(text.len()).put(out);
+        out.extend_from_slice(text.as_bytes());
         return;
     }
     let mut units = Vec::with_capacity(text.len() + text.len() / 2);
@@ -207,8 +237,8 @@ pub fn put_str(text: &str, out: &mut BytesMut) {
             ]),
         }
     }
-    out.put_i32(jute_length(units.len()));
-    out.put_slice(&units);
+    jute_length(units.len()).put(out);
+    out.extend_from_slice(&units);
 }
 
 /// Text from UTF-8, from surrogate pairs written as two 3-byte sequences, or with U+FFFD in place
@@ -245,8 +275,8 @@ fn surrogate_pair(bytes: &[u8]) -> Option<usize> {
 
 impl Prefixed for Bytes {
     fn put_some(&self, out: &mut BytesMut) {
-        out.put_i32(jute_length(self.len()));
-        out.put_slice(self);
+        jute_length(self.len()).put(out);
+        out.extend_from_slice(self);
     }
     fn get_nullable(r: &mut Reader<'_>) -> Result<Option<Self>, Malformed> {
         let frame = r.frame;
@@ -256,7 +286,7 @@ impl Prefixed for Bytes {
 
 impl<T: Jute> Prefixed for Vec<T> {
     fn put_some(&self, out: &mut BytesMut) {
-        out.put_i32(jute_length(self.len()));
+        jute_length(self.len()).put(out);
         for item in self {
             item.put(out);
         }

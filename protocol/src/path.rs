@@ -43,6 +43,9 @@ pub fn validate(path: &str) -> Result<(), BadPath> {
     if names.is_empty() {
         return Ok(());
     }
+    if is_plain(names.as_bytes()) {
+        return Ok(());
+    }
     if names.ends_with('/') {
         return Err(BadPath::TrailingSlash);
     }
@@ -53,13 +56,28 @@ pub fn validate(path: &str) -> Result<(), BadPath> {
             _ => {}
         }
     }
-    if names.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        return Ok(());
-    }
     match names.chars().find(|c| is_forbidden(*c)) {
         Some(c) => Err(BadPath::Character(c.into())),
         None => Ok(()),
     }
+}
+
+/// Whether the names between slashes are printable ASCII, not empty, and begin with no dot: nothing is
+/// wrong with such a path, and most are such.
+fn is_plain(names: &[u8]) -> bool {
+    let mut begins = true;
+    for b in names {
+        if !(0x20..0x7f).contains(b) || begins && matches!(b, b'/' | b'.') {
+            return false;
+        }
+        begins = *b == b'/';
+    }
+    !begins
+}
+
+/// Where the last slash stands. Names are short: a plain loop from the end finds it soonest.
+fn last_slash(path: &str) -> Option<usize> {
+    path.as_bytes().iter().rposition(|b| *b == b'/')
 }
 
 /// Java looks at UTF-16 units, so everything beyond the basic plane is a surrogate and forbidden.
@@ -70,7 +88,7 @@ fn is_forbidden(c: char) -> bool {
 /// The text before the last slash, `/` for the root's children; `None` for text without a slash.
 /// The parent of the root is the root.
 pub fn parent(path: &str) -> Option<&str> {
-    match path.rfind('/')? {
+    match last_slash(path)? {
         0 => Some(ROOT),
         at => Some(&path[..at]),
     }
@@ -78,7 +96,7 @@ pub fn parent(path: &str) -> Option<&str> {
 
 /// The text behind the last slash.
 pub fn name(path: &str) -> &str {
-    path.rfind('/').map_or(path, |at| &path[at + 1..])
+    last_slash(path).map_or(path, |at| &path[at + 1..])
 }
 
 /// Whether the node is one that the server itself made and nobody may delete.
@@ -110,6 +128,8 @@ mod tests {
             "/\u{fff0}",
             "/\u{10000}",
             "/\0",
+            "/a/",
+            "/.a/../b",
         ] {
             assert!(validate(bad).is_err(), "{bad:?}");
         }

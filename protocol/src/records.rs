@@ -2,7 +2,7 @@
 //! order, `Option` is where null is legal.
 
 use crate::ids::Zxid;
-use crate::jute::{Jute, Malformed, Reader};
+use crate::jute::{Jute, Malformed, Reader, Word};
 use bytes::{Bytes, BytesMut};
 
 macro_rules! records {
@@ -24,7 +24,7 @@ pub(crate) use records;
 
 records! {
     /// An identity: who, under which scheme. Null is legal on the wire and refused by the ACL check.
-    Id { scheme: Option<String>, id: Option<String> }
+    Id { scheme: Option<Word>, id: Option<Word> }
     /// What an identity may do: bits READ 1, WRITE 2, CREATE 4, DELETE 8, ADMIN 16.
     Acl { perms: i32, id: Id }
     /// A znode's stat as clients see it (68 bytes).
@@ -39,7 +39,7 @@ records! {
         ephemeral_owner: i64, pzxid: Zxid
     }
     /// One identity of a connection, as whoAmI lists it.
-    ClientInfo { auth_scheme: Option<String>, user: Option<String> }
+    ClientInfo { auth_scheme: Option<Word>, user: Option<String> }
     /// In front of every request after the handshake.
     RequestHeader { xid: i32, kind: i32 }
     /// In front of every reply and notification.

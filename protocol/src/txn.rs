@@ -2,7 +2,7 @@
 //! header, body by type, optional digest; no lengths in between.
 
 use crate::ids::{SessionId, Zxid};
-use crate::jute::{Jute, Malformed, Reader};
+use crate::jute::{Jute, Malformed, Reader, jute_length};
 use crate::records::{Acl, records};
 use bytes::{Bytes, BytesMut};
 
@@ -90,7 +90,10 @@ impl Txn {
             Txn::SetData(t) | Txn::Reconfig(t) => t.put(out),
             Txn::SetAcl(t) => t.put(out),
             Txn::Check(t) => t.put(out),
-            Txn::Multi(parts) => parts.iter().map(SubTxn::of).collect::<Vec<_>>().put(out),
+            Txn::Multi(parts) => {
+                jute_length(parts.len()).put(out);
+                parts.iter().for_each(|part| put_part(part, out));
+            }
             Txn::CreateSession(t) => t.put(out),
             Txn::CloseSession(t) => {
                 if let Some(t) = t {
@@ -160,12 +163,17 @@ struct SubTxn {
     data: Bytes,
 }
 
+/// Appends a part of a multi as [`SubTxn`] reads it.
+fn put_part(txn: &Txn, out: &mut BytesMut) {
+    txn.kind().put(out);
+    let at = out.len();
+    0_i32.put(out);
+    txn.put(out);
+    let length = jute_length(out.len() - at - size_of::<i32>());
+    out[at..at + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
+}
+
 impl SubTxn {
-    fn of(txn: &Txn) -> SubTxn {
-        let mut data = BytesMut::new();
-        txn.put(&mut data);
-        SubTxn { kind: txn.kind(), data: data.freeze() }
-    }
     fn into_txn(self) -> Result<Txn, Malformed> {
         match self.kind {
             // Nesting is not in the format; refusing it bounds the recursion.

@@ -145,7 +145,8 @@ pub fn fix_acl(list: Option<&[Acl]>, ids: &[Id], rules: &AuthRules) -> Result<Ve
     let mut seen = HashSet::new();
     let mut fixed = Vec::with_capacity(list.len());
     for entry in list {
-        if !seen.insert((entry.perms, entry.id.scheme.as_deref(), entry.id.id.as_deref())) {
+        // Most lists have one entry, which repeats nothing.
+        if list.len() > 1 && !seen.insert((entry.perms, entry.id.scheme.as_deref(), entry.id.id.as_deref())) {
             continue;
         }
         match (entry.id.scheme.as_deref(), entry.id.id.as_deref()) {
@@ -213,12 +214,12 @@ pub fn ip_identity(remote: IpAddr) -> Id {
 }
 
 fn identity(scheme: &str, id: String) -> Id {
-    Id { scheme: Some(scheme.to_owned()), id: Some(id) }
+    Id { scheme: Some(scheme.to_owned().into()), id: Some(id.into()) }
 }
 
 /// Whether one of the required schemes is among the identities (`zookeeper.enforce.auth.schemes`).
 pub fn satisfies(required: &[String], ids: &[Id]) -> bool {
-    required.iter().any(|scheme| ids.iter().any(|id| id.scheme.as_ref() == Some(scheme)))
+    required.iter().any(|scheme| ids.iter().any(|id| id.scheme.as_deref() == Some(scheme)))
 }
 
 /// `address[/bits]` as an address and the number of its leading bits that count.
@@ -349,7 +350,10 @@ mod tests {
         let rules = AuthRules::default();
         assert_eq!(fix_acl(None, &[], &rules), Err(Code::InvalidAcl));
         assert_eq!(fix_acl(Some(&[]), &[], &rules), Err(Code::InvalidAcl));
-        let null = |scheme: Option<&str>| Acl { perms: 1, id: Id { scheme: scheme.map(str::to_owned), id: None } };
+        let null = |scheme: Option<&str>| Acl {
+            perms: 1,
+            id: Id { scheme: scheme.map(|scheme| scheme.to_owned().into()), id: None },
+        };
         assert_eq!(fix_acl(Some(&[null(None)]), &[], &rules), Err(Code::InvalidAcl));
         for scheme in ["world", "digest", "ip"] {
             assert_eq!(fix_acl(Some(&[null(Some(scheme))]), &[], &rules), Err(Code::MarshallingError), "{scheme}");

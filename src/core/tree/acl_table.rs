@@ -49,7 +49,7 @@ impl Equivalent<Shared> for Borrowed<'_> {
 }
 
 /// Whether the list is `world:anyone:cdrwa` alone, which is stored as no list at all.
-fn is_open(list: &[Acl]) -> bool {
+pub(super) fn is_open(list: &[Acl]) -> bool {
     let [only] = list else { return false };
     only.perms == perm::ALL && only.id.scheme.as_deref() == Some("world") && only.id.id.as_deref() == Some("anyone")
 }

@@ -4,6 +4,7 @@
 //! Both ways lead to the same tree, which the tests of `op` check step by step on random histories; in
 //! the server, the txn's digest tells.
 
+use super::acl_table::AclTable;
 use super::apply::{Event, EventKind, TxnResult};
 use super::cold::StoreError;
 use super::memory::{ChildrenEdit, Tree};
@@ -76,7 +77,7 @@ impl Tree {
         let Wrote { hash, path, znode, .. } = child;
         let mut znode = znode.expect(WRITES);
         let parent_acl = self.replace(parent, |children| children.record(path::name(&path), true))?;
-        self.share_acl(&mut znode);
+        share_acl(&mut self.acls, &mut znode);
         let (stat, acl, bytes) = (znode.client_stat(), znode.acl.clone(), znode.data_len());
         let path = self.insert_at(hash, path, znode);
         self.quota_on_create(&path, bytes as i64)?;
@@ -115,15 +116,15 @@ impl Tree {
         wrote: Wrote,
         list: impl FnOnce(&mut ChildrenEdit<'_>),
     ) -> Result<Option<Arc<[zorilla_protocol::records::Acl]>>, StoreError> {
-        let Wrote { hash, path, znode, .. } = wrote;
-        let mut znode = znode.expect(WRITES);
-        self.share_acl(&mut znode);
-        if self.nodes.at(hash, &path).is_none() {
-            // It left memory since it was prepared.
-            self.ensure(&path)?;
-        }
+        let Wrote { hash, ref path, .. } = wrote;
         let hasher = self.nodes.hasher();
-        let (key, entry) = self.nodes.at_mut(hash, &path).expect(WRITES);
+        let Some((key, entry)) = self.nodes.at_mut(hash, path) else {
+            // It left memory since it was prepared.
+            self.ensure(path)?;
+            return self.replace(wrote, list);
+        };
+        let mut znode = wrote.znode.expect(WRITES);
+        share_acl(&mut self.acls, &mut znode);
         let before = (entry.node_bytes(key), entry.children_bytes());
         let old = entry.node.replace(znode).expect(WRITES);
         let znode: &Znode = entry.node.as_ref().expect(WRITES);
@@ -140,14 +141,14 @@ impl Tree {
         self.dirty.mark(key, entry, before, data_changed);
         Ok(acl)
     }
+}
 
-    /// Equal lists are one list, see [`super::acl_table`].
-    fn share_acl(&mut self, znode: &mut Arc<Znode>) {
-        let Some(list) = &znode.acl else { return };
-        let shared = self.acls.intern(Some(list));
-        if !shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, list)) {
-            Arc::make_mut(znode).acl = shared;
-        }
+/// Equal lists are one list.
+fn share_acl(acls: &mut AclTable, znode: &mut Arc<Znode>) {
+    let Some(list) = &znode.acl else { return };
+    let shared = acls.intern(Some(list));
+    if !shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, list)) {
+        Arc::make_mut(znode).acl = shared;
     }
 }
 

@@ -287,7 +287,7 @@ fn masked(acl: &Acl) -> Acl {
     if acl.id.scheme.as_deref() == Some("digest")
         && let Some((user, _)) = acl.id.id.as_deref().and_then(|id| id.split_once(':'))
     {
-        acl.id.id = Some(format!("{user}:x"));
+        acl.id.id = Some(format!("{user}:x").into());
     }
     acl
 }

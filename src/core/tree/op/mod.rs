@@ -11,10 +11,12 @@ mod set_data;
 #[cfg(test)]
 mod tests;
 
+use super::acl_table::is_open;
 use super::pending::{Pending, Rules, Write};
 use super::{Committed, Lookup, Miss, Znode};
 use crate::auth::{self, Caller};
 use std::sync::Arc;
+use zorilla_protocol::jute::Word;
 use zorilla_protocol::ops::Request;
 use zorilla_protocol::path::{self, ROOT};
 use zorilla_protocol::records::Acl;
@@ -184,9 +186,7 @@ fn validate(path: &str) -> Result<(), Code> {
 
 /// A list as a znode holds it.
 fn stored_acl(list: &[Acl]) -> Option<Arc<[Acl]>> {
-    let is_open = matches!(list, [Acl { perms: auth::perm::ALL, id }]
-        if id.scheme.as_deref() == Some("world") && id.id.as_deref() == Some("anyone"));
-    if is_open { auth::OPEN_ACL } else { Some(list.into()) }
+    if is_open(list) { auth::OPEN_ACL } else { Some(list.into()) }
 }
 
 /// What a reader of the log takes: `jute.maxbuffer` and as much again.
@@ -197,9 +197,9 @@ fn txn_bytes_max(rules: &Rules) -> usize {
 /// The length of a txn's body, give or take the few bytes of its fixed fields.
 fn txn_bytes(txn: &Txn) -> usize {
     const FIXED: usize = 40;
-    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let word = |word: &Option<Word>| word.as_ref().map_or(0, |word| word.len());
     let acl = |list: &Option<Vec<Acl>>| -> usize {
-        list.iter().flatten().map(|acl| 12 + text(&acl.id.scheme) + text(&acl.id.id)).sum()
+        list.iter().flatten().map(|acl| 12 + word(&acl.id.scheme) + word(&acl.id.id)).sum()
     };
     let data = |data: &Option<bytes::Bytes>| data.as_ref().map_or(0, bytes::Bytes::len);
     FIXED

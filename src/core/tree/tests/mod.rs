@@ -126,11 +126,11 @@ pub fn set_data(path: &str, data: &str, version: i32) -> Txn {
 }
 
 pub fn acl(perms: i32, scheme: &str, id: &str) -> Acl {
-    Acl { perms, id: Id { scheme: Some(scheme.into()), id: Some(id.into()) } }
+    Acl { perms, id: Id { scheme: Some(scheme.to_owned().into()), id: Some(id.to_owned().into()) } }
 }
 
 pub fn caller(ids: &[(&str, &str)]) -> Caller {
-    let id = |(scheme, id): &(&str, &str)| Id { scheme: Some((*scheme).into()), id: Some((*id).into()) };
+    let id = |(scheme, id): &(&str, &str)| acl(0, scheme, id).id;
     Caller { session: SESSION, ids: ids.iter().map(id).collect() }
 }
 
