@@ -3,6 +3,7 @@
 
 pub mod homes;
 
+use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -124,6 +125,7 @@ show! {
     Option<bool>, flag => Shown::Flag(flag.unwrap_or(false));
     String, text => Shown::Text(Some(text.clone()));
     Option<String>, text => Shown::Text(text.clone());
+    Option<Cow<'static, str>>, text => Shown::Text(text.as_deref().map(str::to_owned));
     Option<Bytes>, bytes => Shown::Buffer(bytes.clone());
     Bytes, bytes => Shown::Buffer(Some(bytes.clone()));
 }
