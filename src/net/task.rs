@@ -4,7 +4,7 @@
 use super::connection::{Connection, Ending, Job, Work};
 use crate::server::driver::{Input, Order, Submission};
 use crate::server::reads;
-use crate::server::shared::Shared;
+use crate::server::shared::{Answered, Shared};
 use crate::server::words::{self, Word};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -316,7 +316,7 @@ impl Task<'_> {
         }
         drop(state);
         drop(tree);
-        self.shared.stats.answered(answered as u64, 0);
+        self.shared.stats.answered(&Answered::at_once(answered));
         (miss, answered)
     }
 

@@ -342,7 +342,7 @@ impl Driver {
             let Order { number, xid, bytes, .. } = order;
             // While stopping there is no answer but a lost connection: clients repeat their requests after that.
             if self.stopping || !self.may_write(&conn, session) {
-                self.shared.outstanding.done(bytes);
+                self.shared.outstanding.done(1, bytes);
                 continue;
             }
             if self.no_space {
@@ -423,7 +423,7 @@ impl Driver {
     /// Answers a write that never became a txn, because the disk is full.
     fn refuse(&self, conn: &Connection, number: u64, xid: i32, bytes: usize) {
         let zxid = self.shared.tree.read().last_zxid();
-        self.shared.outstanding.done(bytes);
+        self.shared.outstanding.done(1, bytes);
         let mut state = conn.lock();
         state.replies.finish(number, |out| put_header(out, xid, zxid, Code::SystemError));
         drop(state);

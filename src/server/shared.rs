@@ -84,16 +84,16 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// Counts `count` answered requests that took `latency_ms` each.
-    pub fn answered(&self, count: u64, latency_ms: i64) {
-        if count == 0 {
+    /// Counts answered requests.
+    pub fn answered(&self, those: &Answered) {
+        if those.count == 0 {
             return;
         }
-        self.sent.fetch_add(count, Ordering::Relaxed);
-        self.latency_count.fetch_add(count, Ordering::Relaxed);
-        self.latency_sum_ms.fetch_add(latency_ms * count.cast_signed(), Ordering::Relaxed);
-        self.latency_min_ms.fetch_min(latency_ms, Ordering::Relaxed);
-        self.latency_max_ms.fetch_max(latency_ms, Ordering::Relaxed);
+        self.sent.fetch_add(those.count as u64, Ordering::Relaxed);
+        self.latency_count.fetch_add(those.count as u64, Ordering::Relaxed);
+        self.latency_sum_ms.fetch_add(those.latency_sum_ms, Ordering::Relaxed);
+        self.latency_min_ms.fetch_min(those.latency_min_ms, Ordering::Relaxed);
+        self.latency_max_ms.fetch_max(those.latency_max_ms, Ordering::Relaxed);
     }
 
     /// Least, average and most milliseconds of all requests since the last reset.
@@ -117,6 +117,38 @@ impl Stats {
     }
 }
 
+/// Requests answered together, counted at once: every thread looks at the counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// How many.
+    pub count: usize,
+    /// What they took of [`Outstanding`], if they were writes.
+    pub bytes: usize,
+    latency_sum_ms: i64,
+    latency_min_ms: i64,
+    latency_max_ms: i64,
+}
+
+impl Answered {
+    /// None yet.
+    pub const NONE: Answered =
+        Answered { count: 0, bytes: 0, latency_sum_ms: 0, latency_min_ms: i64::MAX, latency_max_ms: 0 };
+
+    /// So many that were answered at once.
+    pub fn at_once(count: usize) -> Answered {
+        Answered { count, latency_min_ms: 0, ..Answered::NONE }
+    }
+
+    /// A write of so many bytes, after so long.
+    pub fn add_write(&mut self, bytes: usize, latency_ms: i64) {
+        self.count += 1;
+        self.bytes += bytes;
+        self.latency_sum_ms += latency_ms;
+        self.latency_min_ms = self.latency_min_ms.min(latency_ms);
+        self.latency_max_ms = self.latency_max_ms.max(latency_ms);
+    }
+}
+
 /// Writes between their receipt and their answer: what they take in memory has to be bounded.
 #[derive(Debug, Default)]
 pub struct Outstanding {
@@ -131,9 +163,9 @@ impl Outstanding {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// One was answered or dropped.
-    pub fn done(&self, bytes: usize) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+    /// Some were answered or dropped.
+    pub fn done(&self, count: usize, bytes: usize) {
+        self.count.fetch_sub(count, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -169,9 +201,9 @@ pub struct Shared {
     pub per_address: Mutex<HashMap<IpAddr, usize>>,
     /// To the driver.
     pub inbox: Inbox<Input>,
-    /// Writes under way.
     /// Bytes of events that no client has taken yet.
     pub event_bytes: AtomicUsize,
+    /// Writes under way.
     pub outstanding: Outstanding,
     /// Bytes that the tree may take now: [`Limits::tree_bytes_max`], or less while the process takes too much.
     pub tree_bytes_max: AtomicUsize,

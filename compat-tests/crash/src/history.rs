@@ -284,7 +284,7 @@ impl Reference {
         self.tree.apply(&entry.header, &entry.txn).map_err(|e| Unusable::Text(e.to_string()))?;
         for path in touched.into_iter().chain(parents) {
             let now = match self.tree.lookup(&path) {
-                Lookup::Hit(znode) => Some(hash_of(&path, znode)),
+                Lookup::Hit(_, znode) => Some(hash_of(&path, znode)),
                 Lookup::Absent | Lookup::Cold => None,
             };
             let before = match now {

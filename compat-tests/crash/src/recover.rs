@@ -174,7 +174,7 @@ pub fn hash_of(path: &str, znode: &Znode) -> u64 {
 fn znode(tree: &mut Tree, path: &str) -> Result<Option<Arc<Znode>>, String> {
     loop {
         match tree.lookup(path) {
-            Lookup::Hit(znode) => return Ok(Some(znode.clone())),
+            Lookup::Hit(_, znode) => return Ok(Some(znode.clone())),
             Lookup::Absent => return Ok(None),
             Lookup::Cold => {}
         }

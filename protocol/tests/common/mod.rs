@@ -3,9 +3,9 @@
 
 pub mod homes;
 
-use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::path::Path;
 use zorilla_protocol::{SessionId, Sid, Zxid};
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::server::reads;
+use crate::server::shared::Answered;
 use zorilla_core::auth::{self, perm};
 use zorilla_core::ids::ConnId;
 use zorilla_core::tree::apply::EventKind;
@@ -67,6 +68,7 @@ impl Driver {
             return;
         }
         let now_ms = self.shared.clock.now_ms();
+        let mut answered = Answered::NONE;
         // Writes of one connection mostly come together; waking one twice does no harm.
         let mut to_wake: Vec<Arc<Connection>> = Vec::new();
         for (proposal, result) in applied.drain(..) {
@@ -76,8 +78,7 @@ impl Driver {
             match proposal.origin {
                 Origin::Client { ref conn, number, xid, bytes, received_ms, form, name } => {
                     let latency_ms = now_ms - received_ms;
-                    self.shared.outstanding.done(bytes);
-                    self.shared.stats.answered(1, latency_ms);
+                    answered.add_write(bytes, latency_ms);
                     let mut state = conn.lock();
                     state.counters.answered(name, xid, header.zxid, now_ms, latency_ms);
                     state.replies.finish(number, |out| put_reply(out, xid, form, &proposal, &result));
@@ -96,6 +97,8 @@ impl Driver {
                 self.session_closed(session, by_client);
             }
         }
+        self.shared.outstanding.done(answered.count, answered.bytes);
+        self.shared.stats.answered(&answered);
         for conn in &to_wake {
             conn.wake.notify_one();
         }
@@ -126,7 +129,7 @@ fn read_what_stands_before(shared: &Shared, tree: &mut Tree, conn: &Connection) 
             tree.finish_fault(token, &miss, loaded);
         }
         state.counters.answered(job.name(), job.xid, tree.last_zxid(), now_ms, 0);
-        shared.stats.answered(1, 0);
+        shared.stats.answered(&Answered::at_once(1));
         if state.replies.bytes() > shared.limits.out_bytes_max {
             tracing::warn!(peer = %conn.peer, limit = shared.limits.out_bytes_max,
                 "closing: the client does not read its replies (zorilla.maxOutgoingBytes)");
