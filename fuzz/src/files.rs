@@ -178,7 +178,7 @@ fn znode(input: &mut Input<'_>) -> Znode {
         64..128 => Some(vec![7; 2000 + input.roll(100)].into()),
         _ => Some(input.0.into()),
     };
-    Znode { stat, num_children, prefix_crc, acl: acl.map(Arc::from), data }
+    Znode { stat, num_children, prefix_crc, digest: 0, acl: acl.map(Arc::from), data }
 }
 
 fn acl(input: &mut Input<'_>) -> Acl {

@@ -23,7 +23,7 @@ pub fn paths_and_lists(data: &[u8]) {
 fn entry(line: &[u8]) -> Acl {
     let text = decode_utf8(line);
     let (scheme, id) = text.split_once(':').map_or((&*text, None), |(scheme, id)| (scheme, Some(id.to_owned())));
-    Acl { perms: line.len() as i32 % 32, id: Id { scheme: Some(scheme.to_owned()), id } }
+    Acl { perms: line.len() as i32 % 32, id: Id { scheme: Some(scheme.to_owned().into()), id: id.map(Into::into) } }
 }
 
 /// What makes a path valid is tested next to the rule, text by text.

@@ -144,7 +144,7 @@ fn outcome(prepared: &Prepared) -> Result<Vec<Code>, Code> {
 }
 
 fn caller(input: &mut Input<'_>) -> Caller {
-    let id = |scheme: &str, id: &str| Id { scheme: Some(scheme.into()), id: Some(id.into()) };
+    let id = |scheme: &str, id: &str| Id { scheme: Some(scheme.to_owned().into()), id: Some(id.to_owned().into()) };
     let mut ids = vec![id("ip", "127.0.0.1")];
     let choice = input.byte();
     if choice & 6 == 2 {
@@ -182,7 +182,7 @@ fn data(input: &mut Input<'_>) -> Option<Bytes> {
 fn acl(input: &mut Input<'_>) -> Option<Vec<Acl>> {
     let entry = |perms: i32, scheme: &str, id: Option<&str>| Acl {
         perms,
-        id: Id { scheme: Some(scheme.into()), id: id.map(str::to_owned) },
+        id: Id { scheme: Some(scheme.to_owned().into()), id: id.map(|id| id.to_owned().into()) },
     };
     match input.roll(16) {
         0 => None,

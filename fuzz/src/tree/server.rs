@@ -126,12 +126,11 @@ impl Server {
     /// Applies what was prepared; the tree becomes what was foretold.
     pub fn apply(&mut self, prepared: &Prepared) {
         let entry = &prepared.entry;
-        let znode = prepared.znode.clone();
-        let applied = self.tree.apply_prepared(&entry.header, &entry.txn, znode).expect("the store works");
+        let mut events = Vec::new();
+        self.pending.commit(&mut self.tree, &entry.header, &entry.txn, &mut events).expect("the store works");
         if let Some(digest) = &entry.digest {
-            assert_eq!(applied.digest, digest.tree_digest, "{entry:?}");
+            assert_eq!(self.tree.digest(), digest.tree_digest, "{entry:?}");
         }
-        self.pending.committed(entry.zxid());
         self.log.push(entry.clone());
     }
 
@@ -208,7 +207,7 @@ impl Server {
     pub fn znode(&mut self, path: &str) -> Option<Arc<Znode>> {
         loop {
             match self.tree.lookup(path) {
-                Lookup::Hit(znode) => return Some(znode.clone()),
+                Lookup::Hit(_, znode) => return Some(znode.clone()),
                 Lookup::Absent => return None,
                 Lookup::Cold => self.fault_in(&Miss::Node(path.to_owned())),
             }
