@@ -54,6 +54,22 @@ pub fn write_all_at(file: &dyn File, mut bytes: &[u8], mut offset: u64) -> io::R
     Ok(())
 }
 
+/// Fills `into` from `offset`, in as many calls as the disk wants. A file that ends before that is an error.
+pub fn read_exact_at(file: &dyn File, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !into.is_empty() {
+        match file.read_at(into, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                into = &mut into[read..];
+                offset += read as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
 /// Whether the error says that there is no room (ENOSPC, EDQUOT), which passes.
 pub fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

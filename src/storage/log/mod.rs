@@ -8,7 +8,7 @@
 //! What arrives during one fdatasync shares the next (group commit), and nothing is reported before
 //! the fdatasync that covers it. In reading order: [`format`] the bytes, [`disk`] the seam to the file
 //! system, [`active`] the file being written, [`writer`] the thread, [`replay`] reading back, [`tail`]
-//! what the end of a file means.
+//! what the end of a file means, with [`sums`] to find records in it.
 //!
 //! What is assumed of the disk: a completed fdatasync keeps the bytes written before it; a write that was
 //! cut by a power failure leaves each 512-byte sector either old or new, in any combination.
@@ -19,6 +19,7 @@ pub mod format;
 mod replay;
 #[cfg(test)]
 mod sim_disk;
+mod sums;
 mod tail;
 #[cfg(test)]
 mod tests;

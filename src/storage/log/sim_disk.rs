@@ -66,6 +66,7 @@ struct State {
     write_max: Option<usize>,
     faults: VecDeque<(Op, i32)>,
     syncs: usize,
+    read_bytes: u64,
     hold: bool,
     held: usize,
 }
@@ -110,6 +111,11 @@ impl SimDisk {
     /// File syncs so far.
     pub fn syncs(&self) -> usize {
         self.shared.0.lock().syncs
+    }
+
+    /// Bytes read so far.
+    pub fn read_bytes(&self) -> u64 {
+        self.shared.0.lock().read_bytes
     }
 
     /// Holds file syncs back, or lets them go.
@@ -284,10 +290,11 @@ impl SimFile {
 
 impl File for SimFile {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.shared.0.lock();
+        let mut state = self.disk.shared.0.lock();
         let rest = state.nodes[self.node].live.get(offset as usize..).unwrap_or(&[]);
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
+        state.read_bytes += count as u64;
         Ok(count)
     }
 

@@ -5,8 +5,9 @@
 //! acknowledged, unless the last write did get its sync. What rot leaves is a record that is there to its
 //! last byte, but wrong; or a wrong stretch with more synced records behind it than one write can hold.
 
-use super::disk::File;
+use super::disk::{File, read_exact_at};
 use super::format::{HEADER, MAGIC, Mark, RECORD_END, RECORD_HEAD_BYTES, RecordHead, TXN_HEADER_BYTES, payload_zxid};
+use super::sums::Sums;
 use super::writer::COMMIT_BYTES_MAX;
 use bytes::Bytes;
 use std::io;
@@ -81,17 +82,8 @@ impl<'a> Source<'a> {
         self.chunk.clear();
         self.chunk.resize(wanted, 0);
         self.base = offset;
-        let mut filled = 0;
-        while filled < wanted {
-            match self.file.read_at(&mut self.chunk[filled..], offset + filled as u64) {
-                // Shorter than it was when listed: someone else is at it.
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => filled += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
+        // An error where it is shorter than it was when listed: someone else is at it.
+        read_exact_at(self.file, &mut self.chunk, offset)
     }
 
     /// What stands at `offset`. Lengths are limited by the file alone, never by `jute.maxbuffer`: what was
@@ -208,14 +200,18 @@ impl<'a> Source<'a> {
         Ok(body[length] != 0 && head.matches(&body[..length]))
     }
 
-    /// The first offset in the stretch at which a record stands that could follow `last`.
+    /// The first offset in the stretch at which a record stands that could follow `last`. Takes time in proportion
+    /// to the file, whatever its bytes look like.
     fn record_behind(&mut self, from: u64, to: u64, last: Zxid) -> io::Result<Option<u64>> {
         let least = RECORD_HEAD_BYTES + TXN_HEADER_BYTES + 1;
+        let mut sums = Sums::new(self.file, self.length, from);
         for at in from + 1..(to + 1).saturating_sub(least as u64) {
             let bytes = self.bytes(at, least)?;
-            let plausible =
-                bytes.get(RECORD_HEAD_BYTES..).and_then(payload_zxid).is_some_and(|zxid| follows(zxid, last));
-            if plausible && let Step::Record { .. } = self.record(at)? {
+            let (head, zxid) = (RecordHead::get(bytes), bytes.get(RECORD_HEAD_BYTES..).and_then(payload_zxid));
+            if let (Some(head), Some(zxid)) = (head, zxid)
+                && follows(zxid, last)
+                && sums.is_record(at, &head)?
+            {
                 return Ok(Some(at));
             }
         }
@@ -223,8 +219,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Whether `zxid` can stand some way behind `last`. Strict, as anything that looks like it is then read:
-/// bytes in a payload that happen to look like a record's must not cost much.
+/// Whether `zxid` can stand some way behind `last`. Strict: what happens to look like a record in a payload is
+/// not one.
 fn follows(zxid: Zxid, last: Zxid) -> bool {
     let epochs = zxid.epoch() - last.epoch();
     match epochs {

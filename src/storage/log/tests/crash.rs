@@ -115,6 +115,24 @@ fn a_record_inside_torn_data_is_not_taken_for_damage() {
     assert_eq!(zxids(&read(&disk, Path::new(DIR), 0).unwrap().0), [1]);
 }
 
+/// Every 256 bytes of torn data look like the head of a record that is 1 MiB long and ends as one does: finding out
+/// that they are none reads the file a few times, not 1 MiB for each.
+#[test]
+fn what_looks_like_records_costs_no_more_than_the_file() {
+    const LOOK_ALIKE_BYTES: usize = 256;
+    let mut look_alike = 0_i64.to_be_bytes().to_vec();
+    look_alike.extend_from_slice(&(1_i32 << 20).to_be_bytes());
+    look_alike.resize(format::RECORD_HEAD_BYTES + format::ZXID_OFFSET, format::RECORD_END);
+    look_alike.extend_from_slice(&2_i64.to_be_bytes());
+    look_alike.resize(LOOK_ALIKE_BYTES, format::RECORD_END);
+    let data = look_alike.repeat((3 << 20) / LOOK_ALIKE_BYTES);
+    let content = file_of(&[record(1, 10), record_of(&entry(Zxid(2), data.into()))]);
+    let (disk, _) = disk_with(&content[..content.len() - 100]);
+    assert_eq!(zxids(&read(&disk, Path::new(DIR), 0).unwrap().0), [1]);
+    let times = disk.read_bytes() / content.len() as u64;
+    assert!((2..8).contains(&times), "{} bytes were read {times} times", content.len());
+}
+
 /// Records that only the page cache has (the process was killed, or their sync failed) are read by the next start,
 /// and clients build on them: a power cut behind that must find them.
 #[test]
