@@ -221,7 +221,8 @@ fn secret(settings: &Settings, name: &str) -> Option<Secret> {
     settings.get(name).filter(|setting| !setting.value.is_empty()).map(|setting| Secret::new(&setting.value))
 }
 
-/// The port from `clientPort`, or from the server line when that is the only place that has one.
+/// The port from `clientPort`, or from the server line when that is the only place that has one. 0 is no port in either.
+/// (Behind a server line, Apache takes it for any free port, which no client is told.)
 fn client_endpoint(
     settings: &Settings,
     server: Option<&ServerLine>,
@@ -231,7 +232,7 @@ fn client_endpoint(
     let from_line = server.and_then(|line| line.client.as_ref());
     match (port, from_line) {
         (None, None) if address.is_some() => Err(rule("clientPortAddress is set but clientPort is not set")),
-        (None, Some((host, port))) => Ok((Some(*port), host.clone().or(address))),
+        (None, Some((host, port))) => Ok((Some(*port).filter(|port| *port != 0), host.clone().or(address))),
         (Some(port), Some((host, line_port))) => {
             let hosts_differ = host.is_some() && address.is_some() && *host != address;
             if port != *line_port || hosts_differ {

@@ -232,6 +232,9 @@ fn one_server_line_is_standalone_with_its_client_port() {
     assert_eq!((found.client_port, found.client_port_address.as_deref()), (Some(2281), Some("10.0.0.1")));
     assert_eq!(config(&one("clientPort=2281")).client_port, Some(2281));
     assert!(refusal(&one("clientPort=2181")).contains("is different from client address found in its server line"));
+    let (found, notices) = built(&file("dataDir=/d\nserver.1=a:2888:3888;0"));
+    assert_eq!(found.client_port, None, "0 is no port, as in clientPort");
+    assert!(notices.iter().any(|notice| notice.text == "there is no clientPort: no client can connect"), "{notices:?}");
     let dynamic = FileText { path: "zoo.cfg.dynamic".into(), text: "server.1=a:1:2;2381".into() };
     let mut sources = file("dataDir=/d\ndynamicConfigFile=zoo.cfg.dynamic");
     sources.dynamic_file = Some(dynamic);
