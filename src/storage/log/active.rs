@@ -8,6 +8,7 @@
 //! in the same write and sync.
 
 use super::LogError;
+use super::blocks::{BLOCK_BYTES, Blocks};
 use super::disk::{Disk, File, is_no_space, write_all_at};
 use super::format::{self, HEADER, Mark};
 use super::tail::holds_record;
@@ -20,7 +21,6 @@ use zorilla_protocol::Zxid;
 const FILL_STEP_BYTES: u64 = 256 << 10;
 /// How far zeros are written ahead while there is nothing else to do.
 const FILL_AHEAD_BYTES: u64 = 4 << 20;
-const PAGE_BYTES: u64 = 4096;
 
 /// The file being written. All up to `end` is durable between calls.
 pub(super) struct ActiveFile {
@@ -34,6 +34,10 @@ pub(super) struct ActiveFile {
     filled: u64,
     pub(super) records: u64,
     pre_alloc: u64,
+    /// What the block in which `end` lies holds up to there: it is written again with what follows.
+    tail: Vec<u8>,
+    /// That, once the write under way is durable.
+    next_tail: Vec<u8>,
 }
 
 impl ActiveFile {
@@ -60,23 +64,35 @@ impl ActiveFile {
         file.set_len(length)?;
         file.sync_all()?;
         disk.sync_dir(dir)?;
-        Ok(ActiveFile { file, path: path.to_owned(), end, length, filled: end, records: 0, pre_alloc })
+        let (tail, next_tail) = (HEADER.to_vec(), Vec::new());
+        Ok(ActiveFile { file, path: path.to_owned(), end, length, filled: end, records: 0, pre_alloc, tail, next_tail })
     }
 
-    /// Writes records behind the last one; not durable yet. `bytes` comes back with more behind them.
-    pub(super) fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<u64> {
-        let start = self.end;
-        let end = start + bytes.len() as u64;
-        Mark { start, end }.put(bytes);
+    /// What has to stand before the records of the next write: the part of their first block that is there already.
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
+    /// Writes the tail and the records behind it, in whole blocks as far as the file is long enough; not durable yet.
+    /// `blocks` comes back with more behind them.
+    pub(super) fn write(&mut self, blocks: &mut Blocks) -> io::Result<u64> {
+        let from = self.end - self.tail.len() as u64;
+        let end = from + blocks.len() as u64;
+        let next_tail = blocks.len() - (end % BLOCK_BYTES as u64) as usize..blocks.len();
+        Mark { start: self.end, end }.put(blocks.out());
         self.extend(end)?;
-        if self.pre_alloc > 0 && start + bytes.len() as u64 > self.filled {
-            let to = (end + FILL_STEP_BYTES).next_multiple_of(PAGE_BYTES).min(self.length);
-            bytes.resize(bytes.len().max((to - start) as usize), 0);
-        }
-        write_all_at(&*self.file, bytes, start)?;
-        let written = start + bytes.len() as u64;
-        self.filled = self.filled.max(written);
-        self.length = self.length.max(written);
+        let written = from + blocks.len() as u64;
+        let ahead = if self.pre_alloc > 0 && written > self.filled { end + FILL_STEP_BYTES } else { written };
+        let to = ahead.next_multiple_of(BLOCK_BYTES as u64).min(self.length).max(written);
+        let more = (to - written) as usize;
+        let zeros = blocks.out().len() + more;
+        blocks.out().resize(zeros, 0);
+        let bytes = blocks.aligned();
+        write_all_at(&*self.file, bytes, from)?;
+        self.next_tail.clear();
+        self.next_tail.extend_from_slice(&bytes[next_tail]);
+        self.filled = self.filled.max(to);
+        self.length = self.length.max(to);
         Ok(end)
     }
 
@@ -86,6 +102,7 @@ impl ActiveFile {
             self.file.sync_data()?;
         }
         self.end = end;
+        std::mem::swap(&mut self.tail, &mut self.next_tail);
         self.records += records;
         Ok(())
     }
@@ -107,9 +124,9 @@ impl ActiveFile {
     /// Writes and syncs a few more zeros ahead.
     pub(super) fn fill_step(&mut self) -> io::Result<()> {
         let from = self.filled.max(self.end);
-        let to = (from + FILL_STEP_BYTES).next_multiple_of(PAGE_BYTES).min(self.length);
+        let to = (from + FILL_STEP_BYTES).next_multiple_of(BLOCK_BYTES as u64).min(self.length);
         if from < to {
-            write_all_at(&*self.file, &vec![0; (to - from) as usize], from)?;
+            write_all_at(&*self.file, Blocks::zeros((to - from) as usize).aligned(), from)?;
             self.file.sync_data()?;
         }
         self.filled = to;
@@ -132,7 +149,7 @@ impl ActiveFile {
 
     /// After [`ActiveFile::cut_back`]: takes some room, as proof that there is some.
     pub(super) fn reserve(&mut self) -> io::Result<()> {
-        let to = (self.end + FILL_STEP_BYTES).next_multiple_of(PAGE_BYTES);
+        let to = (self.end + FILL_STEP_BYTES).next_multiple_of(BLOCK_BYTES as u64);
         let zeros = vec![0; (to - self.end) as usize];
         let taken = write_all_at(&*self.file, &zeros, self.end).and_then(|()| self.file.sync_data());
         if let Err(error) = taken {

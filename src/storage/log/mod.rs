@@ -14,6 +14,7 @@
 //! cut by a power failure leaves each 512-byte sector either old or new, in any combination.
 
 mod active;
+mod blocks;
 pub mod disk;
 pub mod format;
 mod replay;

@@ -1,8 +1,9 @@
 //! The thread that writes: takes all that is queued, writes it at once, syncs once, says so.
 
 use super::active::ActiveFile;
+use super::blocks::Blocks;
 use super::disk::{Disk, is_no_space, write_all_at};
-use super::format;
+use super::format::{self, HEADER};
 use super::{LogError, LogEvent, LogOptions, Record, Shared};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub(super) const COMMIT_BYTES_MAX: usize = 1 << 20;
 const IDLE: Duration = Duration::from_millis(10);
 /// How often a full disk is tried again.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// Room for most batches, so that they are not copied while they grow.
+const BUFFER_BYTES: usize = 512 << 10;
 /// A buffer that grew beyond this is not kept.
 const BUFFER_KEPT_BYTES: usize = 4 << 20;
 
@@ -32,7 +35,7 @@ pub(super) struct Writer<E> {
     refused: Option<u64>,
     /// While the disk is full: when to look again.
     probe_at: Option<Instant>,
-    buffer: Vec<u8>,
+    buffer: Blocks,
 }
 
 impl<E: Fn(LogEvent)> Writer<E> {
@@ -47,7 +50,7 @@ impl<E: Fn(LogEvent)> Writer<E> {
             pending: VecDeque::new(),
             refused: None,
             probe_at: None,
-            buffer: Vec::new(),
+            buffer: Blocks::default(),
         }
     }
 
@@ -125,7 +128,8 @@ impl<E: Fn(LogEvent)> Writer<E> {
     /// Moves pending records to the buffer.
     fn gather(&mut self) -> Result<Commit, LogError> {
         let mut commit = Commit { first: self.last, through: self.last, generation: 0, records: 0 };
-        self.buffer.clear();
+        let tail = self.file.as_ref().map_or(HEADER.as_slice(), |file| file.tail());
+        self.buffer.begin(tail, BUFFER_BYTES);
         while self.buffer.len() < COMMIT_BYTES_MAX
             && let Some((generation, record)) = self.pending.pop_front()
         {
@@ -135,7 +139,7 @@ impl<E: Fn(LogEvent)> Writer<E> {
                 let through = commit.through;
                 return Err(LogError::Refused(format!("{} cannot be logged behind {through}", record.zxid)));
             }
-            format::put_record(&mut self.buffer, &record.payload);
+            format::put_record(self.buffer.out(), &record.payload);
             if commit.records == 0 {
                 commit.first = record.zxid;
             }
@@ -159,7 +163,7 @@ impl<E: Fn(LogEvent)> Writer<E> {
         file.sync(end, commit.records, self.options.force_sync).map_err(LogError::io(&file.path))?;
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
         if self.buffer.capacity() > BUFFER_KEPT_BYTES {
-            self.buffer = Vec::new();
+            self.buffer = Blocks::default();
         }
         if self.options.force_sync {
             metrics::histogram!("fsynctime").record(took_ms);
