@@ -78,6 +78,8 @@ mod tests {
         assert_eq!(three.on_ack(Sid(2), Zxid(12)), Some(Zxid(12)));
         assert_eq!(three.on_ack(Sid(3), Zxid(11)), None, "nothing new");
         assert_eq!(three.on_ack(Sid(3), Zxid(13)), Some(Zxid(13)));
+        assert_eq!(three.on_ack(Sid(1), Zxid(11)), None, "what is on a disk does not leave it");
+        assert_eq!(three.on_ack(Sid(3), Zxid(14)), Some(Zxid(14)));
     }
 
     #[test]

@@ -230,6 +230,44 @@ fn deleted_nodes_leave_memory_once_the_store_has_forgotten_them() {
     assert_eq!(tree.resident_bytes(), fresh.resident_bytes(), "every byte is given back");
 }
 
+/// Deleted before one checkpoint and made again for the next, which the store holds before it says so: that it was deleted
+/// once more is known in memory alone, and must not be forgotten with what the first deletion left.
+#[test]
+fn what_is_deleted_again_while_a_checkpoint_is_being_written_stays_deleted() {
+    let (mut tree, store) = fresh();
+    // Only a few remains are dropped with each txn, so that of the first to go is still there.
+    let paths: Vec<String> = (0..40).map(|n| format!("/n{n}")).collect();
+    let mut zxids = 1..;
+    let mut run = |tree: &mut Tree, txn: &Txn| drop(apply(tree, zxids.next().unwrap(), txn));
+    for path in &paths {
+        run(&mut tree, &Txn::Create(create(path, "", -1)));
+    }
+    checkpoint(&mut tree, &store);
+    // Of a tree that was opened, no list of children is complete: it would prove what is not there.
+    let mut tree = Tree::open(store.header(), store.clone(), 2).unwrap();
+    for path in &paths {
+        run(&mut tree, &delete(path));
+    }
+    checkpoint(&mut tree, &store);
+    run(&mut tree, &Txn::Create(create(&paths[0], "", -1)));
+    store.write(&tree.begin_checkpoint().unwrap());
+    run(&mut tree, &delete(&paths[0]));
+    for _ in &paths {
+        run(&mut tree, &Txn::Error(ErrorTxn { err: -101 }));
+    }
+    assert!(store.load(&paths[0]).unwrap().is_some());
+    assert_eq!((stat(&mut tree, &paths[0]), tree.znode_count()), (None, 4));
+}
+
+#[test]
+fn an_overlay_keeps_what_the_store_has_not() {
+    let (mut tree, _) = stored();
+    for zxid in 10..1000 {
+        apply(&mut tree, zxid, &Txn::Create(create(&format!("/p/n{zxid}"), "", zxid as i32)));
+    }
+    assert_eq!(children(&mut tree, "/p").len(), 993);
+}
+
 #[test]
 fn an_overlay_forgets_what_the_store_has() {
     let (mut tree, store) = stored();

@@ -48,6 +48,18 @@ fn stats_follow_the_table() {
     assert_eq!(applied.events, []);
 }
 
+/// Whoever wrote it: the parts before its error are answered with OK, those behind it with -2.
+#[test]
+fn a_multi_with_an_error_changes_nothing() {
+    let (mut tree, _) = fresh();
+    let digest = apply(&mut tree, 1, &Txn::Create(create("/a", "", 1))).digest;
+    let error = |err| Txn::Error(ErrorTxn { err });
+    let parts = vec![delete("/a"), error(-110), set_data("/a", "x", 1), error(-2)];
+    let applied = apply(&mut tree, 2, &Txn::Multi(parts));
+    assert_eq!(applied.result, TxnResult::Multi([0, -110, -2, -2].map(TxnResult::Error).to_vec()));
+    assert_eq!((applied.events, applied.digest), (vec![], digest));
+}
+
 #[test]
 fn owners_are_those_of_the_txn() {
     let (mut tree, _) = fresh();
