@@ -6,6 +6,7 @@ import pytest
 
 from harness import foreign
 from harness.foreign import FAILED, PASSED, SKIPPED_ITSELF, Outcome
+from suites import rust
 
 
 def suite(results: dict[str, list[str]], kinds: dict[str, list[str]] | None = None):
@@ -106,3 +107,16 @@ def test_a_test_that_ends_the_process_costs_only_itself():
     outcomes = foreign.in_pieces(once, ["a", "b", "c"], 60)
     assert [(outcome.test_id, outcome.result) for outcome in outcomes] == [("a", PASSED), ("b", FAILED), ("c", PASSED)]
     assert asked == [["a", "b", "c"], ["c"]]
+
+
+def test_the_verdict_of_a_rust_test_is_its_exit_code(tmp_path):
+    def ending(script: str, seconds: float = 60.0) -> str:
+        return rust.alone("a", ["sh", "-c", script], seconds, tmp_path, {}).result
+
+    # Where the log of another thread came between the name and the verdict.
+    assert ending("echo 'test a ... DEBUG line'; echo ok") == PASSED
+    assert ending("echo 'test a ... DEBUG line'; echo FAILED; exit 101") == FAILED
+    assert ending("echo 'test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured'") == SKIPPED_ITSELF
+    assert ending("kill -ABRT $$") == FAILED
+    assert ending("sleep 60", 0.1) == FAILED
+    assert ending("true", 0.0) == FAILED

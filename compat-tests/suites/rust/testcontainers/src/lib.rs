@@ -71,6 +71,8 @@ pub mod core {
 
     /// A JVM takes its time to start on a busy machine.
     const READY: Duration = Duration::from_secs(180);
+    /// One question whether it serves. Apache's server never answers a connection that came just before it did.
+    const ANSWER: Duration = Duration::from_secs(2);
     const PAUSE: Duration = Duration::from_millis(50);
 
     pub enum WaitFor {
@@ -237,7 +239,7 @@ pub mod core {
     fn serves(port: u16) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
         let mut answer = String::new();
-        let asked = stream.set_read_timeout(Some(READY)).and_then(|()| stream.write_all(b"srvr"));
+        let asked = stream.set_read_timeout(Some(ANSWER)).and_then(|()| stream.write_all(b"srvr"));
         asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.contains("\nMode: ")
     }
 }
