@@ -99,6 +99,11 @@ pub fn name(path: &str) -> &str {
     last_slash(path).map_or(path, |at| &path[at + 1..])
 }
 
+/// The first name of a path, empty for the root's (Java: `PathUtils.getTopNamespace`).
+pub fn top(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
+}
+
 /// Whether the node is one that the server itself made and nobody may delete.
 pub fn is_special(path: &str) -> bool {
     matches!(path, ROOT | ZOOKEEPER | QUOTA | CONFIG)
@@ -133,6 +138,11 @@ mod tests {
         ] {
             assert!(validate(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_top_of_a_path_is_its_first_name() {
+        assert_eq!(["/", "/a", "/a/b/c", "/ä/b"].map(top), ["", "a", "a", "ä"]);
     }
 
     /// `PathUtils.validatePath` as Apache wrote it, over UTF-16 units.

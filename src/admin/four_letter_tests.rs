@@ -360,6 +360,7 @@ fn monitor_of(values: &HashMap<&str, &str>) -> Monitor {
             "quota_bytes_usage_per_namespace",
             "quota_count_limit_per_namespace",
             "quota_count_usage_per_namespace",
+            "quota_exceeded_error_per_namespace",
         ] {
             if let Some(value) = values.get(format!("{key}_{name}").as_str()) {
                 quotas.push((name, key.to_owned(), value.parse().unwrap()));

@@ -57,7 +57,7 @@ pub struct Monitor {
     pub counters: HashMap<&'static str, u64>,
     /// Summaries by Apache's name.
     pub summaries: HashMap<&'static str, Summary>,
-    /// Gauges of quotas: name of the gauge, top of the path, value.
+    /// Gauges and counters of quotas: name of the gauge, top of the path, value.
     pub quotas: Vec<(&'static str, String, i64)>,
     /// Summaries of reads and writes: name, top of the path, values.
     pub namespaces: Vec<(&'static str, String, Summary)>,

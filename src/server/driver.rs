@@ -387,7 +387,7 @@ impl Driver {
     fn propose(&mut self, write: Write<'_>, caller: &Caller, cxid: i32, origin: Origin) {
         let zxid = self.broadcast.proposed().next();
         let time_ms = self.shared.clock.wall_ms();
-        let Prepared { entry, bytes, code } = loop {
+        let Prepared { entry, bytes, code, over_quota } = loop {
             let tree = self.shared.tree.read();
             match self.pending.prepare(&*tree, &self.shared.rules, write, caller, cxid, zxid, time_ms) {
                 Ok(prepared) => break prepared,
@@ -402,6 +402,9 @@ impl Driver {
         };
         let proposed = self.broadcast.propose();
         debug_assert_eq!(proposed, zxid);
+        if let Some(top) = over_quota {
+            self.shared.stats.refused_over_quota(top);
+        }
         // Records are cut from one block after another; a block that is too small would be copied.
         let room = 256 + bytes;
         if self.scratch.capacity() - self.scratch.len() < room {

@@ -5,7 +5,7 @@ use super::inbox::Inbox;
 use crate::net::Connection;
 use crate::time::Clock;
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -66,6 +66,8 @@ pub struct Stats {
     pub rejected: AtomicU64,
     /// Failed authentications.
     pub auth_failed: AtomicU64,
+    /// Writes that a hard limit refused, by the first name of their path.
+    over_quota: Mutex<BTreeMap<Box<str>, u64>>,
 }
 
 impl Default for Stats {
@@ -79,6 +81,7 @@ impl Default for Stats {
             latency_max_ms: AtomicI64::new(0),
             rejected: AtomicU64::new(0),
             auth_failed: AtomicU64::new(0),
+            over_quota: Mutex::default(),
         }
     }
 }
@@ -106,7 +109,17 @@ impl Stats {
         (self.latency_min_ms.load(Ordering::Relaxed), average, self.latency_max_ms.load(Ordering::Relaxed))
     }
 
-    /// `srst`.
+    /// Counts a write below a child of the root, for which there is a quota.
+    pub fn refused_over_quota(&self, top: Box<str>) {
+        *self.over_quota.lock().entry(top).or_default() += 1;
+    }
+
+    /// How many writes hard limits refused, by the first name of their path.
+    pub fn over_quota(&self) -> Vec<(String, u64)> {
+        self.over_quota.lock().iter().map(|(top, count)| (top.to_string(), *count)).collect()
+    }
+
+    /// `srst`. Names once counted stay, at 0.
     pub fn reset(&self) {
         self.received.store(0, Ordering::Relaxed);
         self.sent.store(0, Ordering::Relaxed);
@@ -114,6 +127,7 @@ impl Stats {
         self.latency_sum_ms.store(0, Ordering::Relaxed);
         self.latency_min_ms.store(i64::MAX, Ordering::Relaxed);
         self.latency_max_ms.store(0, Ordering::Relaxed);
+        self.over_quota.lock().values_mut().for_each(|count| *count = 0);
     }
 }
 

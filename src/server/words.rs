@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zorilla_core::ids::ConnId;
+use zorilla_core::tree::Tree;
 use zorilla_protocol::{SessionId, Zxid};
 
 /// What a connection's first bytes call for.
@@ -237,6 +238,7 @@ impl ServerView for View<'_> {
             response_bytes: (-1, -1, -1),
             auth_failed: self.shared.stats.auth_failed.load(Ordering::Relaxed),
             counters: HashMap::from([("connection_rejected", self.shared.stats.rejected.load(Ordering::Relaxed))]),
+            quotas: quotas(&tree, self.shared.stats.over_quota()),
             ..Monitor::default()
         }
     }
@@ -259,6 +261,20 @@ impl ServerView for View<'_> {
             conn.lock().counters.reset(now.0);
         }
     }
+}
+
+/// What `mntr` says about quotas. A store that cannot be read fails where it matters, not here.
+fn quotas(tree: &Tree, over_quota: Vec<(String, u64)>) -> Vec<(&'static str, String, i64)> {
+    let mut lines = Vec::new();
+    for (top, sums) in tree.quota_sums().unwrap_or_default() {
+        lines.push(("quota_count_limit_per_namespace", top.clone(), sums.count_limit));
+        lines.push(("quota_bytes_limit_per_namespace", top.clone(), sums.bytes_limit));
+        lines.push(("quota_count_usage_per_namespace", top.clone(), sums.count_usage));
+        lines.push(("quota_bytes_usage_per_namespace", top, sums.bytes_usage));
+    }
+    let over_quota = over_quota.into_iter();
+    lines.extend(over_quota.map(|(top, count)| ("quota_exceeded_error_per_namespace", top, count.cast_signed())));
+    lines
 }
 
 fn absolute(path: &Path) -> String {

@@ -68,6 +68,8 @@ pub struct Prepared {
     /// Why `entry` is an error txn. `Ok` otherwise, also for a multi that fails: its reply has no
     /// error in the header, and the codes stand in its parts.
     pub code: Code,
+    /// A hard limit refused it, or a part of it: the first name of the path.
+    pub over_quota: Option<Box<str>>,
 }
 
 /// The outstanding changes. They reach the tree through [`Pending::commit`] only.
@@ -163,8 +165,10 @@ impl Pending {
             self.digest = tree.digest();
         }
         self.savepoint = Savepoint { writes: self.writes.count(), traces: self.traces.len(), digest: self.digest };
-        let mut prep = Prep { pending: self, tree, rules, caller, zxid, time_ms };
-        let ((txn, bytes), code) = match op::prepare(&mut prep, write) {
+        let mut prep = Prep { pending: self, tree, rules, caller, zxid, time_ms, over_quota: None };
+        let made = op::prepare(&mut prep, write);
+        let over_quota = prep.over_quota;
+        let ((txn, bytes), code) = match made {
             Ok(txn) => (txn, Code::Ok),
             Err(Stop::Code(code)) => {
                 self.undo();
@@ -181,7 +185,7 @@ impl Pending {
         let has_digest = rules.digest_enabled && code == Code::Ok;
         let digest = has_digest.then_some(TxnDigest { version: DIGEST_VERSION, tree_digest: self.digest });
         let header = TxnHeader { client_id: caller.session, cxid, zxid, time: time_ms, kind: txn.kind() };
-        Ok(Prepared { entry: LogEntry { header, txn, digest }, bytes, code })
+        Ok(Prepared { entry: LogEntry { header, txn, digest }, bytes, code, over_quota })
     }
 
     /// Applies the oldest outstanding txn, which is committed, and returns its outcome. Appends what

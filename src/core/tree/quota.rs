@@ -6,7 +6,7 @@ use super::cold::StoreError;
 use super::memory::Tree;
 use super::znode::Znode;
 use super::{Committed, Lookup};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zorilla_protocol::path::{self, QUOTA, ROOT};
 
@@ -15,9 +15,27 @@ pub const LIMITS: &str = "zookeeper_limits";
 /// The name of the node that the server keeps the statistics in (Java: `Quotas.statNode`).
 pub const STATS: &str = "zookeeper_stats";
 
+/// The key of limits that refuses a znode too many.
+pub const COUNT_HARD_LIMIT: &str = "countHardLimit";
+/// The key of limits that refuses a byte too many.
+pub const BYTES_HARD_LIMIT: &str = "byteHardLimit";
+
 /// Whether a path's last name is [`LIMITS`].
 pub(super) fn is_limits(path: &str) -> bool {
     path.strip_suffix(LIMITS).is_some_and(|rest| rest.ends_with('/'))
+}
+
+/// What the quotas below one child of the root add up to (Java: `QuotaMetricsUtils`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaSums {
+    /// Allowed znodes: of each quota the hard limit, or else the soft one, which is -1 for "none".
+    pub count_limit: i64,
+    /// Allowed bytes, likewise.
+    pub bytes_limit: i64,
+    /// Znodes.
+    pub count_usage: i64,
+    /// Bytes of data.
+    pub bytes_usage: i64,
 }
 
 /// The registered paths.
@@ -78,6 +96,11 @@ impl StatsTrack {
         track
     }
 
+    /// A hard limit, when there is one.
+    pub fn hard_limit(&self, key: &str) -> Option<i64> {
+        self.others.iter().rfind(|(name, _)| name == key).map(|(_, limit)| *limit).filter(|limit| *limit > -1)
+    }
+
     /// The text as the server writes it.
     pub fn to_text(&self) -> String {
         let mut text = format!("count={},bytes={}", self.count, self.bytes);
@@ -105,6 +128,30 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// The sums of all quotas, by the first name of their path.
+    pub fn quota_sums(&self) -> Result<BTreeMap<String, QuotaSums>, StoreError> {
+        let mut all: BTreeMap<String, QuotaSums> = BTreeMap::new();
+        for root in &self.quotas.paths {
+            let sums = all.entry(path::top(root).to_owned()).or_default();
+            if let Some(limits) = self.track(root, LIMITS)? {
+                let count = limits.hard_limit(COUNT_HARD_LIMIT).unwrap_or(limits.count);
+                let bytes = limits.hard_limit(BYTES_HARD_LIMIT).unwrap_or(limits.bytes);
+                sums.count_limit = sums.count_limit.wrapping_add(count);
+                sums.bytes_limit = sums.bytes_limit.wrapping_add(bytes);
+            }
+            if let Some(stats) = self.track(root, STATS)? {
+                sums.count_usage = sums.count_usage.wrapping_add(stats.count);
+                sums.bytes_usage = sums.bytes_usage.wrapping_add(stats.bytes);
+            }
+        }
+        Ok(all)
+    }
+
+    fn track(&self, root: &str, name: &str) -> Result<Option<StatsTrack>, StoreError> {
+        let node = self.peek(&format!("{QUOTA}{root}/{name}"))?;
+        Ok(node.and_then(|node| node.data.as_deref().map(StatsTrack::parse)))
     }
 
     fn register_quota(&mut self, directory: &str) {

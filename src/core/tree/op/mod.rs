@@ -46,6 +46,8 @@ pub(super) struct Prep<'a> {
     pub caller: &'a Caller,
     pub zxid: Zxid,
     pub time_ms: i64,
+    /// See [`Prepared::over_quota`](super::pending::Prepared::over_quota).
+    pub over_quota: Option<Box<str>>,
 }
 
 /// A znode as it will be, and where.

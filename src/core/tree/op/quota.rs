@@ -3,12 +3,12 @@
 //! `ZooKeeperServer.checkQuota`.)
 
 use super::super::pending::QuotaChange;
-use super::super::quota::{LIMITS, STATS, StatsTrack};
+use super::super::quota::{BYTES_HARD_LIMIT, COUNT_HARD_LIMIT, LIMITS, STATS, StatsTrack};
 use super::super::{Lookup, Miss};
 use super::{Prep, Stop};
 use std::sync::Arc;
 use zorilla_protocol::Code;
-use zorilla_protocol::path::QUOTA;
+use zorilla_protocol::path::{self, QUOTA};
 
 impl Prep<'_> {
     /// Refuses a write that would take the quota above `path` beyond a hard limit; counts it otherwise.
@@ -19,7 +19,10 @@ impl Prep<'_> {
         }
         let Some(root) = self.quota_root(path)? else { return Ok(()) };
         let change = QuotaChange { count, bytes };
-        self.check_limits(&root, change)?;
+        if self.exceeds_limits(&root, change)? {
+            self.over_quota = Some(path::top(path).into());
+            return Err(Code::QuotaExceeded.into());
+        }
         self.pending.note_quota(self.zxid, root, change);
         Ok(())
     }
@@ -34,27 +37,22 @@ impl Prep<'_> {
         Ok(())
     }
 
-    /// Count first, then bytes; being equal to a limit is allowed. Without both nodes nothing is
-    /// checked, nor while the statistics are not applied yet: only the applier counts the subtree.
-    fn check_limits(&self, root: &str, change: QuotaChange) -> Result<(), Stop> {
-        let Some(limits) = self.find(&format!("{QUOTA}{root}/{LIMITS}"))? else { return Ok(()) };
+    /// Whether a hard limit does not allow the change. Being equal to a limit is allowed. Without both
+    /// nodes nothing is checked, nor while the statistics are not applied yet: only the applier counts
+    /// the subtree.
+    fn exceeds_limits(&self, root: &str, change: QuotaChange) -> Result<bool, Stop> {
+        let Some(limits) = self.find(&format!("{QUOTA}{root}/{LIMITS}"))? else { return Ok(false) };
         let limits = StatsTrack::parse(limits.data.as_deref().unwrap_or_default());
-        let hard = |key: &str| {
-            limits.others.iter().rfind(|(name, _)| name == key).map(|(_, limit)| *limit).filter(|limit| *limit > -1)
-        };
-        let count_limit = hard("countHardLimit").filter(|_| change.count != 0);
-        let bytes_limit = hard("byteHardLimit").filter(|_| change.bytes != 0);
+        let count_limit = limits.hard_limit(COUNT_HARD_LIMIT).filter(|_| change.count != 0);
+        let bytes_limit = limits.hard_limit(BYTES_HARD_LIMIT).filter(|_| change.bytes != 0);
         if count_limit.is_none() && bytes_limit.is_none() {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(stats) = self.applied_stats(root)? else { return Ok(()) };
+        let Some(stats) = self.applied_stats(root)? else { return Ok(false) };
         let outstanding = self.pending.quota_change(root);
         let count = stats.count.saturating_add(outstanding.count).saturating_add(change.count);
         let bytes = stats.bytes.saturating_add(outstanding.bytes).saturating_add(change.bytes);
-        if count_limit.is_some_and(|limit| count > limit) || bytes_limit.is_some_and(|limit| bytes > limit) {
-            return Err(Code::QuotaExceeded.into());
-        }
-        Ok(())
+        Ok(count_limit.is_some_and(|limit| count > limit) || bytes_limit.is_some_and(|limit| bytes > limit))
     }
 
     fn applied_stats(&self, root: &str) -> Result<Option<StatsTrack>, Stop> {

@@ -1,7 +1,9 @@
 //! What memory knows, what it asks the store for, what it writes and what it drops.
 
 use super::*;
+use crate::tree::quota::QuotaSums;
 use crate::tree::{Committed, Lookup};
+use std::collections::BTreeMap;
 use zorilla_protocol::txn::*;
 
 fn kind(tree: &Tree, path: &str) -> &'static str {
@@ -293,4 +295,35 @@ fn quotas_are_known_again_after_a_restart() {
     let reopened = Tree::open(store.header(), store, 3).unwrap();
     assert_eq!(reopened.quota_root("/a/b/c").as_deref(), Some("/a/b"));
     assert_eq!(reopened.quota_root("/a"), None);
+}
+
+#[test]
+fn the_quotas_below_a_child_of_the_root_are_summed_up_from_memory_and_store() {
+    let (mut tree, store) = fresh();
+    let limits = [
+        ("a", "count=5,bytes=-1"),
+        ("a/b", "count=1,bytes=2=;byteHardLimit=70;countHardLimit=-1"),
+        ("c", "count=-1,bytes=-1=;byteHardLimit=0;countHardLimit=9223372036854775807"),
+        ("c/d", "count=1,bytes=7"),
+    ];
+    let mut zxid = 0;
+    for path in ["/a", "/a/b", "/c", "/c/d"] {
+        zxid += 1;
+        apply(&mut tree, zxid, &Txn::Create(create(path, "four", 1)));
+    }
+    for (path, text) in limits {
+        for (name, data) in [("", ""), ("/zookeeper_limits", text), ("/zookeeper_stats", "")] {
+            zxid += 1;
+            apply(&mut tree, zxid, &Txn::Create(create(&format!("/zookeeper/quota/{path}{name}"), data, 1)));
+        }
+    }
+    let expected = BTreeMap::from([
+        ("a".to_owned(), QuotaSums { count_limit: 6, bytes_limit: 69, count_usage: 3, bytes_usage: 12 }),
+        // As in Java, a sum beyond the largest number begins again at the least.
+        ("c".to_owned(), QuotaSums { count_limit: i64::MIN, bytes_limit: 7, count_usage: 3, bytes_usage: 12 }),
+    ]);
+    assert_eq!(tree.quota_sums().unwrap(), expected);
+    checkpoint(&mut tree, &store);
+    let reopened = Tree::open(store.header(), store, 3).unwrap();
+    assert_eq!(reopened.quota_sums().unwrap(), expected);
 }

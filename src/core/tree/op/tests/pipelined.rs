@@ -1,5 +1,6 @@
 use super::*;
 use crate::auth::perm;
+use zorilla_protocol::irregular::{MultiOp, MultiRequest};
 
 #[test]
 fn a_write_behind_a_set_acl_is_judged_by_the_new_list() {
@@ -92,6 +93,19 @@ fn a_count_limit_counts_what_is_on_its_way() {
     assert_eq!(world.run(&create("/outside", 0)), Code::Ok);
     world.rules.enforce_quota = false;
     assert_eq!(world.run(&create("/q/d", 0)), Code::Ok);
+}
+
+#[test]
+fn what_a_hard_limit_refuses_names_the_top_of_its_path() {
+    let mut world = World::new();
+    quota(&mut world, "count=-1,bytes=-1=;countHardLimit=2");
+    world.must(&create("/q/a", 0));
+    assert_eq!(world.ask(&create("/q/b", 0)).over_quota.as_deref(), Some("q"));
+    assert_eq!(world.ask(&create("/q/missing/b", 0)).over_quota, None, "fails for another reason");
+    let ops = ["/q/c", "/q/d"].map(|path| MultiOp::Create(create_request(path, 0))).to_vec();
+    assert_eq!(world.ask(&Request::Multi(Ok(MultiRequest { ops }))).over_quota.as_deref(), Some("q"), "once");
+    assert_eq!(world.ask(&create("/r", 0)).over_quota, None);
+    world.settle();
 }
 
 #[test]
