@@ -81,7 +81,7 @@ class Server:
         if kind not in KINDS:
             raise ServerError(f"unknown kind of server {kind!r}: one of {', '.join(KINDS)}")
         self.kind = kind
-        self.host = HOST
+        self.host = _reachable(config.get("clientPortAddress", HOST))
         self.directory_is_ours = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix=f"compat-{kind}-")).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class Server:
         keys = {
             "dataDir": self.directory / "data",
             "clientPort": self.port,
-            "clientPortAddress": self.host,
+            "clientPortAddress": HOST,
             "tickTime": 2000,
             "admin.enableServer": False,
         }
@@ -272,6 +272,11 @@ def free_port() -> int:
             except OSError:
                 continue
     raise ServerError("no free loopback port found between 20000 and 32000")
+
+
+def _reachable(address: str) -> str:
+    """A `clientPortAddress` as sockets take it: without brackets and interface."""
+    return address.strip("[]").partition("%")[0]
 
 
 def _text(value) -> str:

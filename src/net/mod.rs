@@ -1,5 +1,6 @@
 //! Client connections: bytes in, requests on; replies and events out.
 
+pub mod address;
 pub mod connection;
 pub mod listener;
 pub mod task;

@@ -11,7 +11,7 @@ pub mod words;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::net::connection::Ending;
-use crate::net::listener;
+use crate::net::{address, listener};
 use crate::storage::dir::DataDir;
 use crate::storage::log::{LogOptions, TxnLog};
 use crate::storage::store::{Checkpointer, Store};
@@ -20,7 +20,7 @@ use driver::{Driver, Input, Parts};
 use parking_lot::{Mutex, RwLock};
 use shared::{Limits, Outstanding, Shared, Stats};
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -137,9 +137,7 @@ fn bind(config: &Config) -> Result<Option<TcpListener>, Exit> {
     let (host, backlog) = (config.client_port_address.as_deref(), config.client_port_listen_backlog);
     // As Apache without an address: every interface, over IPv6 and IPv4 where the system can.
     let candidates = match host {
-        Some(host) => {
-            (host, port).to_socket_addrs().map_err(|why| Exit::cannot_bind(&format!("{host}:{port}"), &why))?.collect()
-        }
+        Some(host) => address::resolve(host, port).map_err(|why| Exit::cannot_bind(&format!("{host}:{port}"), &why))?,
         None => vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))],
     };
     let mut refused = None;

@@ -47,8 +47,7 @@ public final class ZorillaCnxnFactory extends ServerCnxnFactory {
     private Map<String, String> config(ZooKeeperServer server) {
         Map<String, String> config = new LinkedHashMap<>();
         config.put("clientPort", Integer.toString(address.getPort()));
-        // Java writes the interface of an IPv6 address behind it.
-        config.put("clientPortAddress", address.getAddress().getHostAddress().replaceFirst("%.*", ""));
+        config.put("clientPortAddress", address.getAddress().getHostAddress());
         config.put("dataDir", server.getTxnLogFactory().getSnapDir().getParent());
         config.put("dataLogDir", server.getTxnLogFactory().getDataLogDir().getParent());
         config.put("tickTime", Integer.toString(server.getTickTime()));
