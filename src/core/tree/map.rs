@@ -76,6 +76,14 @@ fn shard_of(hash: u64) -> usize {
     (hash >> 40) as usize % SHARDS
 }
 
+/// A shard that lost most of its entries gives its table back: it is memory, and a lookup in a sparse table mostly
+/// misses the processor's caches.
+fn give_back(shard: &mut Shard) {
+    if shard.capacity() > 64 && shard.capacity() / 4 > shard.len() {
+        shard.shrink_to(shard.len() * 2);
+    }
+}
+
 /// Mostly the very same text, which then is not looked at.
 pub(super) fn is_same(key: &Arc<str>, path: &str) -> bool {
     std::ptr::eq(&**key, path) || **key == *path
@@ -147,10 +155,10 @@ impl NodeMap {
 
     pub fn remove(&mut self, path: &str) {
         let hash = self.hash(path);
-        if let RawEntryMut::Occupied(entry) =
-            self.shards[shard_of(hash)].raw_entry_mut_v1().from_hash(hash, |key| is_same(key, path))
-        {
+        let shard = &mut self.shards[shard_of(hash)];
+        if let RawEntryMut::Occupied(entry) = shard.raw_entry_mut_v1().from_hash(hash, |key| is_same(key, path)) {
             entry.swap_remove();
+            give_back(shard);
         }
     }
 
@@ -178,12 +186,31 @@ impl NodeMap {
                 }
                 return true;
             }
-            // A shard that lost most of its entries gives its table back.
-            if shard.capacity() > 64 && shard.capacity() / 4 > shard.len() {
-                shard.shrink_to(shard.len() * 2);
-            }
+            give_back(shard);
             self.hand = ((at + 1) % SHARDS, 0);
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_lost_its_entries_is_given_back() {
+        let mut map = NodeMap::new(3);
+        let path = |n: usize| format!("/a/{n}");
+        let capacity = |map: &NodeMap| map.shards.iter().map(IndexMap::capacity).sum::<usize>();
+        for n in 0..200_000 {
+            map.at_or_insert(map.hash(&path(n)), path(n).into());
+        }
+        assert!(capacity(&map) >= 200_000);
+        for n in 100..200_000 {
+            map.remove(&path(n));
+        }
+        assert!(capacity(&map) <= 64 * 2 * SHARDS, "{}", capacity(&map));
+        assert!((0..100).all(|n| map.get(&path(n)).is_some()));
+        assert_eq!(map.len(), 100);
     }
 }
