@@ -184,6 +184,8 @@ pub struct Driver {
     reaper: housekeeping::Reaper,
     /// When to look at the process's memory again.
     next_memory_ms: i64,
+    /// When to drop entries of deleted znodes, if nothing comes before.
+    next_tidying_ms: i64,
     failure: Option<String>,
     stopping: bool,
 }
@@ -237,6 +239,7 @@ impl Driver {
             no_space: false,
             deferred: VecDeque::new(),
             next_memory_ms: now_ms,
+            next_tidying_ms: i64::MAX,
             failure: None,
             stopping: false,
         }
@@ -253,6 +256,9 @@ impl Driver {
         loop {
             let deadline = self.shared.clock.instant(self.next_deadline_ms());
             self.shared.inbox.take(&mut batch, deadline);
+            if batch.is_empty() {
+                self.tidy();
+            }
             for input in batch.drain(..) {
                 self.handle(input);
             }

@@ -3,6 +3,7 @@
 
 use super::Committed;
 use super::cold::StoreError;
+use super::dirty::TOMBSTONES_PER_TXN;
 use super::memory::Tree;
 use super::znode::{Owner, Znode};
 use std::sync::Arc;
@@ -116,7 +117,7 @@ impl Tree {
             }
             self.digest_history.push_back((zxid, self.digest));
         }
-        self.drop_tombstones();
+        self.drop_tombstones(TOMBSTONES_PER_TXN);
     }
 
     /// A multi with an error among its parts changes nothing: parts before the first error are

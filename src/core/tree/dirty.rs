@@ -86,7 +86,7 @@ impl Dirty {
 }
 
 /// Tombstones dropped with every txn: more than one txn can make, mostly, and no pause.
-const TOMBSTONES_PER_TXN: usize = 4;
+pub(super) const TOMBSTONES_PER_TXN: usize = 4;
 
 impl Tree {
     /// Takes what is dirty, at its value now, for the store to write as one whole with the zxid.
@@ -130,10 +130,11 @@ impl Tree {
         }
     }
 
-    /// Drops some entries of deleted znodes that the store no longer holds either.
-    pub(super) fn drop_tombstones(&mut self) {
-        for _ in 0..TOMBSTONES_PER_TXN {
-            let Some(path) = self.dirty.tombstones.pop() else { return };
+    /// Drops so many entries of deleted znodes that the store no longer holds either. Every txn drops some; who has
+    /// nothing else to do may drop more. Returns whether any are left.
+    pub fn drop_tombstones(&mut self, count: usize) -> bool {
+        for _ in 0..count {
+            let Some(path) = self.dirty.tombstones.pop() else { return false };
             let Some((key, entry)) = self.nodes.get_mut(&path) else { continue };
             if entry.node.is_none() && entry.dirty_generation <= self.dirty.durable {
                 let bytes = entry.node_bytes(key);
@@ -141,6 +142,7 @@ impl Tree {
                 self.dirty.resident_bytes = self.dirty.resident_bytes.saturating_sub(bytes);
             }
         }
+        !self.dirty.tombstones.is_empty()
     }
 
     /// Drops clean entries that were not used since the clock hand came by last, until about

@@ -11,6 +11,12 @@ const CHECKPOINT_TXNS: u64 = 500_000;
 /// As often as this much was logged behind the last one: what the log takes on the disk.
 const CHECKPOINT_LOG_BYTES: u64 = 1 << 30;
 
+/// And when that many txns are behind the last one, and none has come for so long: better now than under load.
+const CHECKPOINT_QUIET: (u64, i64) = (10_000, 2000);
+/// While nothing comes: entries of deleted znodes dropped at a time (some 0.3 us each, under the tree's exclusive
+/// lock), and the pause after it.
+const TIDY: (usize, i64) = (256, 2);
+
 /// Where the checkpoint under way stands.
 pub(super) struct CheckpointState {
     /// The generation and zxid being written.
@@ -19,13 +25,15 @@ pub(super) struct CheckpointState {
     /// Logged since the last one was begun.
     txns: u64,
     bytes: u64,
+    /// `txns` when it was looked at last, and since when it has been that.
+    quiet: (u64, i64),
 }
 
 impl CheckpointState {
     /// `unwritten`: one that is under way from the start on.
     pub(super) fn new(now_ms: i64, unwritten: Option<&Checkpoint>) -> CheckpointState {
         let running = unwritten.map(|checkpoint| (checkpoint.generation, checkpoint.zxid));
-        CheckpointState { running, next_ms: now_ms + CHECKPOINT_INTERVAL_MS, txns: 0, bytes: 0 }
+        CheckpointState { running, next_ms: now_ms + CHECKPOINT_INTERVAL_MS, txns: 0, bytes: 0, quiet: (0, now_ms) }
     }
 
     /// A txn of `bytes` is logged.
@@ -34,12 +42,23 @@ impl CheckpointState {
         self.bytes += bytes as u64;
     }
 
-    fn is_due(&self, now_ms: i64) -> bool {
-        now_ms >= self.next_ms || self.txns >= CHECKPOINT_TXNS || self.bytes >= CHECKPOINT_LOG_BYTES
+    fn is_due(&mut self, now_ms: i64) -> bool {
+        if self.quiet.0 != self.txns {
+            self.quiet = (self.txns, now_ms);
+        }
+        now_ms >= self.deadline_ms() || self.txns >= CHECKPOINT_TXNS || self.bytes >= CHECKPOINT_LOG_BYTES
+    }
+
+    /// When it is due if nothing comes any more.
+    fn deadline_ms(&self) -> i64 {
+        match self.quiet {
+            (txns, since_ms) if txns >= CHECKPOINT_QUIET.0 => self.next_ms.min(since_ms + CHECKPOINT_QUIET.1),
+            _ => self.next_ms,
+        }
     }
 
     fn begun(&mut self, now_ms: i64) {
-        (self.txns, self.bytes) = (0, 0);
+        (self.txns, self.bytes, self.quiet) = (0, 0, (0, now_ms));
         self.next_ms = now_ms + CHECKPOINT_INTERVAL_MS;
     }
 }
@@ -80,7 +99,12 @@ impl Driver {
             return self.shared.clock.now_ms() + 500;
         }
         let sessions = self.tracker.next_deadline().unwrap_or(i64::MAX);
-        sessions.min(self.reaper.next_deadline_ms()).min(self.checkpoint.next_ms).min(self.next_memory_ms).max(0)
+        sessions
+            .min(self.reaper.next_deadline_ms())
+            .min(self.checkpoint.deadline_ms())
+            .min(self.next_memory_ms)
+            .min(self.next_tidying_ms)
+            .max(0)
     }
 
     pub(super) fn housekeep(&mut self) {
@@ -93,6 +117,15 @@ impl Driver {
         if now_ms >= self.next_memory_ms {
             self.next_memory_ms = now_ms + memory::INTERVAL_MS;
             memory::adjust(&self.shared);
+        }
+    }
+
+    /// Work for when nothing else is to be done.
+    pub(super) fn tidy(&mut self) {
+        let now_ms = self.shared.clock.now_ms();
+        if now_ms >= self.next_tidying_ms {
+            let more = self.shared.tree.write().drop_tombstones(TIDY.0);
+            self.next_tidying_ms = if more { now_ms + TIDY.1 } else { i64::MAX };
         }
     }
 
@@ -138,6 +171,7 @@ impl Driver {
         let mut tree = self.shared.tree.write();
         tree.checkpoint_done(generation);
         drop(tree);
+        self.next_tidying_ms = self.shared.clock.now_ms();
         self.shared.make_room();
         tracing::debug!(%zxid, "checkpoint durable");
         if self.no_space {
@@ -169,5 +203,44 @@ impl Driver {
             self.failure = Some(error.to_string());
             Vec::new()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(txns: u64) -> CheckpointState {
+        let mut state = CheckpointState::new(0, None);
+        (0..txns).for_each(|_| state.count(100));
+        state
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_by_time_txns_and_bytes() {
+        assert!(!state(5).is_due(59_999));
+        assert!(state(5).is_due(60_000));
+        assert!(!state(499_999).is_due(0));
+        assert!(state(500_000).is_due(0));
+        let mut large = state(0);
+        large.count(1 << 30);
+        assert!(large.is_due(0));
+    }
+
+    #[test]
+    fn many_changes_and_then_quiet_make_a_checkpoint_due() {
+        let mut few = state(9_999);
+        assert!(!few.is_due(10) && !few.is_due(30_000));
+        assert_eq!(few.deadline_ms(), 60_000);
+
+        let mut many = state(10_000);
+        assert!(!many.is_due(100));
+        assert_eq!(many.deadline_ms(), 2100);
+        many.count(100);
+        assert!(!many.is_due(2050), "one came meanwhile");
+        assert!(!many.is_due(4049));
+        assert!(many.is_due(4050));
+        many.begun(4050);
+        assert!(!many.is_due(60_000));
     }
 }

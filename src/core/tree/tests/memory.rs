@@ -327,3 +327,24 @@ fn the_quotas_below_a_child_of_the_root_are_summed_up_from_memory_and_store() {
     let reopened = Tree::open(store.header(), store, 3).unwrap();
     assert_eq!(reopened.quota_sums().unwrap(), expected);
 }
+
+#[test]
+fn entries_of_deleted_znodes_go_a_few_at_a_time_once_the_store_forgot_them() {
+    let (mut tree, store) = fresh();
+    apply(&mut tree, 1, &Txn::Create(create("/p", "", 1)));
+    for n in 0..100 {
+        apply(&mut tree, 2 + n, &Txn::Create(create(&format!("/p/{n}"), "", 1 + n as i32)));
+    }
+    checkpoint(&mut tree, &store);
+    for n in 0..100 {
+        apply(&mut tree, 102 + n, &delete(&format!("/p/{n}")));
+    }
+    assert!(!tree.drop_tombstones(1000));
+    let entries = tree.resident_entries();
+    assert_eq!(kind(&tree, "/p/7"), "absent", "the store still has it");
+    checkpoint(&mut tree, &store);
+    assert!(tree.drop_tombstones(60));
+    assert!(!tree.drop_tombstones(60));
+    assert_eq!(tree.resident_entries(), entries - 100);
+    assert_eq!(kind(&tree, "/p/7"), "absent");
+}
