@@ -52,6 +52,7 @@ impl CheckpointState {
     /// When it is due if nothing comes any more.
     fn deadline_ms(&self) -> i64 {
         match self.quiet {
+            _ if self.running.is_some() => i64::MAX,
             (txns, since_ms) if txns >= CHECKPOINT_QUIET.0 => self.next_ms.min(since_ms + CHECKPOINT_QUIET.1),
             _ => self.next_ms,
         }
@@ -141,19 +142,17 @@ impl Driver {
 
     fn begin_checkpoint(&mut self, now_ms: i64) {
         let due = self.checkpoint.is_due(now_ms);
-        if due {
-            self.checkpoint.begun(now_ms);
-        }
         if self.checkpoint.running.is_some() {
+            // Looked at again when it is done.
             return;
         }
         if !due && self.shared.tree.read().dirty_bytes() < self.shared.limits.checkpoint_bytes {
             return;
         }
+        self.checkpoint.begun(now_ms);
         let Some(checkpoint) = self.shared.tree.write().begin_checkpoint() else { return };
         tracing::debug!(zxid = %checkpoint.zxid, znodes = checkpoint.nodes.len(), "checkpoint begun");
         self.checkpoint.running = Some((checkpoint.generation, checkpoint.zxid));
-        self.checkpoint.begun(now_ms);
         self.checkpointer.write(checkpoint);
     }
 
@@ -240,6 +239,10 @@ mod tests {
         assert!(!many.is_due(2050), "one came meanwhile");
         assert!(!many.is_due(4049));
         assert!(many.is_due(4050));
+        many.running = Some((1, Zxid(1)));
+        assert_eq!(many.deadline_ms(), i64::MAX, "the end of the one under way is waited for");
+        many.running = None;
+        assert!(many.is_due(4051));
         many.begun(4050);
         assert!(!many.is_due(60_000));
     }
