@@ -11,7 +11,7 @@
 
 use super::shared::Shared;
 use crate::net::connection::{Connection, Ending, Session};
-use crate::storage::log::{LogEvent, Record, TxnLog};
+use crate::storage::log::{LogEvent, Records, TxnLog};
 use crate::storage::store::Checkpointer;
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashMap, VecDeque};
@@ -40,8 +40,8 @@ pub use apply::put_event;
 /// Txns applied under one hold of the tree's exclusive lock: readers wait no longer than that.
 const APPLY_MAX: usize = 128;
 
-/// What records are serialised into.
-const RECORD_BLOCK_BYTES: usize = 32 << 10;
+/// Records of a turn that are handed to the log before its end.
+const RECORDS_BYTES_MAX: usize = 256 << 10;
 
 /// What the driver is told.
 pub enum Input {
@@ -169,8 +169,7 @@ pub struct Driver {
     /// Changes of the txn being applied.
     events: Vec<Event>,
     /// Proposals of this turn, not yet handed to the log.
-    records: Vec<Record>,
-    scratch: BytesMut,
+    records: Records,
     tracker: SessionTracker,
     ids: SessionIds,
     attached: HashMap<SessionId, Attached>,
@@ -230,8 +229,7 @@ impl Driver {
             proposals: VecDeque::new(),
             applied: Vec::new(),
             events: Vec::new(),
-            records: Vec::new(),
-            scratch: BytesMut::new(),
+            records: Records::default(),
             tracker: parts.tracker,
             ids: parts.ids,
             attached: HashMap::new(),
@@ -314,7 +312,7 @@ impl Driver {
         }
         self.no_space = true;
         self.checkpoint_soon();
-        self.records.clear();
+        self.records = Records::default();
         self.pending.roll_back();
         self.broadcast.withdraw(last);
         for proposal in std::mem::take(&mut self.proposals) {
@@ -344,6 +342,7 @@ impl Driver {
 
     fn accept(&mut self, submission: Submission) {
         let Submission { conn, session, received_ms, orders } = submission;
+        let time_ms = self.shared.clock.wall_ms();
         for order in orders {
             let Order { number, xid, bytes, .. } = order;
             // While stopping there is no answer but a lost connection: clients repeat their requests after that.
@@ -362,7 +361,7 @@ impl Driver {
             };
             let (form, name) = (ReplyForm::of(&order.request), order.request.short_name());
             let origin = Origin::Client { conn: conn.clone(), number, xid, bytes, received_ms, form, name };
-            self.propose(write, &caller, xid, origin);
+            self.propose_at(time_ms, write, &caller, xid, origin);
             if form == ReplyForm::Close {
                 self.begin_close(session);
             }
@@ -391,8 +390,11 @@ impl Driver {
 
     /// Makes a txn of a write and keeps it for the log. A write that fails is a txn as well.
     fn propose(&mut self, write: Write<'_>, caller: &Caller, cxid: i32, origin: Origin) {
+        self.propose_at(self.shared.clock.wall_ms(), write, caller, cxid, origin);
+    }
+
+    fn propose_at(&mut self, time_ms: i64, write: Write<'_>, caller: &Caller, cxid: i32, origin: Origin) {
         let zxid = self.broadcast.proposed().next();
-        let time_ms = self.shared.clock.wall_ms();
         let Prepared { entry, bytes, code, over_quota } = loop {
             let tree = self.shared.tree.read();
             match self.pending.prepare(&*tree, &self.shared.rules, write, caller, cxid, zxid, time_ms) {
@@ -411,16 +413,12 @@ impl Driver {
         if let Some(top) = over_quota {
             self.shared.stats.refused_over_quota(top);
         }
-        // Records are cut from one block after another; a block that is too small would be copied.
-        let room = 256 + bytes;
-        if self.scratch.capacity() - self.scratch.len() < room {
-            self.scratch.reserve(room.max(RECORD_BLOCK_BYTES));
-        }
-        entry.put(&mut self.scratch);
-        let payload: Bytes = self.scratch.split().freeze();
-        self.checkpoint.count(payload.len());
-        self.records.push(Record { zxid, payload });
+        let logged = self.records.push(zxid, 256 + bytes, |out| entry.put(out));
+        self.checkpoint.count(logged);
         self.proposals.push_back(Proposal { entry, code, origin });
+        if self.records.bytes() >= RECORDS_BYTES_MAX {
+            self.send_to_log();
+        }
     }
 
     fn send_to_log(&mut self) {

@@ -28,9 +28,10 @@ mod writer;
 
 pub use replay::{Replayed, TornTail, replay, replay_on};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use disk::{Disk, RealDisk};
 use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,13 +71,50 @@ impl LogOptions {
     }
 }
 
-/// One serialised `LogEntry` and where it stands.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// The zxid inside the payload.
-    pub zxid: Zxid,
-    /// TxnHeader, body, digest if any.
-    pub payload: Bytes,
+/// Serialised `LogEntry`s (TxnHeader, body, digest if any), one behind the other in one piece of memory: records are
+/// many, and each alone would be counted by two threads.
+#[derive(Debug, Default)]
+pub struct Records {
+    payloads: BytesMut,
+    /// Each one's zxid, and where its payload ends.
+    ends: VecDeque<(Zxid, usize)>,
+    /// Where the first one begins that was not taken yet.
+    start: usize,
+}
+
+impl Records {
+    /// Appends what `put` writes, about `room` bytes, as the record of this zxid, and returns its length.
+    pub fn push(&mut self, zxid: Zxid, room: usize, put: impl FnOnce(&mut BytesMut)) -> usize {
+        const BLOCK_BYTES: usize = 32 << 10;
+        let start = self.payloads.len();
+        if self.payloads.capacity() - start < room {
+            self.payloads.reserve(room.max(BLOCK_BYTES));
+        }
+        put(&mut self.payloads);
+        self.ends.push_back((zxid, self.payloads.len()));
+        self.payloads.len() - start
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The memory of all payloads, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.payloads.len()
+    }
+
+    fn take_first(&mut self) -> Option<(Zxid, &[u8])> {
+        let (zxid, end) = self.ends.pop_front()?;
+        let start = std::mem::replace(&mut self.start, end);
+        Some((zxid, &self.payloads[start..end]))
+    }
 }
 
 /// What the writer has to say. Called on its thread, in order; must not block.
@@ -183,7 +221,7 @@ pub struct TxnLog {
 /// What is queued for the writer.
 #[derive(Default)]
 struct Queue {
-    records: Vec<(u64, Record)>,
+    records: Vec<(u64, Records)>,
     closing: bool,
     /// The writer is gone; nothing more is taken.
     failed: bool,
@@ -226,12 +264,12 @@ impl TxnLog {
 
     /// Hands over records, in the order they are to be written; zxids rise. Never blocks on the disk and
     /// never fails: what becomes of them is told by events. The owner bounds what is outstanding.
-    pub fn append(&self, generation: u64, batch: Vec<Record>) {
+    pub fn append(&self, generation: u64, records: Records) {
         let mut queue = self.shared.queue.lock();
-        if queue.failed {
+        if queue.failed || records.is_empty() {
             return;
         }
-        queue.records.extend(batch.into_iter().map(|record| (generation, record)));
+        queue.records.push((generation, records));
         drop(queue);
         self.shared.wake.notify_one();
     }

@@ -4,7 +4,7 @@ use super::active::ActiveFile;
 use super::blocks::Blocks;
 use super::disk::{Disk, is_no_space, write_all_at};
 use super::format::{self, HEADER};
-use super::{LogError, LogEvent, LogOptions, Record, Shared};
+use super::{LogError, LogEvent, LogOptions, Records, Shared};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(super) struct Writer<E> {
     file: Option<ActiveFile>,
     /// The last durable zxid.
     last: Zxid,
-    pending: VecDeque<(u64, Record)>,
+    pending: VecDeque<(u64, Records)>,
     /// Batches up to this generation are dropped.
     refused: Option<u64>,
     /// While the disk is full: when to look again.
@@ -73,7 +73,7 @@ impl<E: Fn(LogEvent)> Writer<E> {
     }
 
     /// Waits for work, or until there is something to do without any.
-    fn take(&self) -> (Vec<(u64, Record)>, bool) {
+    fn take(&self) -> (Vec<(u64, Records)>, bool) {
         let patience = match (&self.file, self.probe_at) {
             (_, Some(at)) => Some(at.saturating_duration_since(Instant::now())),
             (Some(file), None) if file.wants_fill() => Some(IDLE),
@@ -131,21 +131,28 @@ impl<E: Fn(LogEvent)> Writer<E> {
         let tail = self.file.as_ref().map_or(HEADER.as_slice(), |file| file.tail());
         self.buffer.begin(tail, BUFFER_BYTES);
         while self.buffer.len() < COMMIT_BYTES_MAX
-            && let Some((generation, record)) = self.pending.pop_front()
+            && let Some((generation, records)) = self.pending.front_mut()
         {
+            let Some((zxid, payload)) = records.take_first() else {
+                self.pending.pop_front();
+                continue;
+            };
             // What is out of order here could not be replayed.
-            let stands = format::payload_zxid(&record.payload) == Some(record.zxid);
-            if record.zxid <= commit.through || !stands || i32::try_from(record.payload.len()).is_err() {
+            let stands = format::payload_zxid(payload) == Some(zxid);
+            if zxid <= commit.through || !stands || i32::try_from(payload.len()).is_err() {
                 let through = commit.through;
-                return Err(LogError::Refused(format!("{} cannot be logged behind {through}", record.zxid)));
+                return Err(LogError::Refused(format!("{zxid} cannot be logged behind {through}")));
             }
-            format::put_record(self.buffer.out(), &record.payload);
+            format::put_record(self.buffer.out(), payload);
             if commit.records == 0 {
-                commit.first = record.zxid;
+                commit.first = zxid;
             }
-            commit.through = record.zxid;
-            commit.generation = generation;
+            commit.through = zxid;
+            commit.generation = *generation;
             commit.records += 1;
+            if records.is_empty() {
+                self.pending.pop_front();
+            }
         }
         Ok(commit)
     }
@@ -252,7 +259,7 @@ impl<E: Fn(LogEvent)> Writer<E> {
 
     fn finish(&mut self) -> Result<(), LogError> {
         finish_file(self.file.take())?;
-        match self.pending.len() {
+        match self.pending.iter().map(|(_, records)| records.len()).sum::<usize>() {
             0 => Ok(()),
             left => Err(LogError::Refused(format!("no room on disk: {left} records were not logged"))),
         }

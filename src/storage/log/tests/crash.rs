@@ -65,7 +65,7 @@ fn every_bit_flip_is_damage() {
 fn a_bit_flip_in_the_mark_costs_nothing() {
     let (disk, dir) = (SimDisk::default(), Path::new(DIR));
     let (log, events) = start(&disk, options(dir), 0);
-    log.append(0, vec![record(1, 40), record(2, 40)]);
+    log.append(0, batch_of(vec![record(1, 40), record(2, 40)]));
     await_synced(&events, 2);
     let path = dir.join("log.1");
     let content = disk.content(&path).unwrap();
@@ -86,9 +86,9 @@ fn a_bit_flip_in_the_mark_costs_nothing() {
 fn a_lost_sector_is_torn_in_the_last_write_and_damage_before() {
     let (disk, dir) = (SimDisk::default(), Path::new(DIR));
     let (log, events) = start(&disk, options(dir), 0);
-    log.append(0, vec![record(1, 2000), record(2, 2000)]);
+    log.append(0, batch_of(vec![record(1, 2000), record(2, 2000)]));
     await_synced(&events, 2);
-    log.append(0, vec![record(3, 2000), record(4, 2000)]);
+    log.append(0, batch_of(vec![record(3, 2000), record(4, 2000)]));
     await_synced(&events, 4);
     let path = dir.join("log.1");
     let content = disk.content(&path).unwrap();
@@ -142,15 +142,15 @@ fn what_a_start_has_read_is_durable() {
         let dir = Path::new(DIR);
         let disk = SimDisk::default();
         let (log, events) = start(&disk, options(dir), 0);
-        log.append(0, vec![record(1, 3000)]);
+        log.append(0, batch_of(vec![record(1, 3000)]));
         await_synced(&events, 1);
         if killed {
             disk.hold_syncs(true);
-            log.append(0, vec![record(2, 3000)]);
+            log.append(0, batch_of(vec![record(2, 3000)]));
             disk.await_held_sync();
         } else {
             disk.fail_next(Op::Sync, EIO);
-            log.append(0, vec![record(2, 3000)]);
+            log.append(0, batch_of(vec![record(2, 3000)]));
             assert!(matches!(next(&events), LogEvent::Failed { .. }));
         }
         // The page cache lives on, and with it what the second start sees.
@@ -159,7 +159,7 @@ fn what_a_start_has_read_is_durable() {
         drop(log);
         assert_eq!(zxids(&read(&next_life, dir, 0).unwrap().0), [1, 2]);
         let (log, events) = start(&next_life, options(dir), 2);
-        log.append(0, vec![record(3, 100)]);
+        log.append(0, batch_of(vec![record(3, 100)]));
         await_synced(&events, 3);
         drop(log);
         let after = next_life.crashed(Crash::Prefix(0));
@@ -223,6 +223,6 @@ fn append_some(log: &TxnLog, random: &mut Random, mut last: i64) -> i64 {
         last += 1;
         record(last, random.below(1500) as usize)
     });
-    log.append(0, batch.collect());
+    log.append(0, batch_of(batch.collect()));
     last
 }

@@ -81,7 +81,7 @@ fn the_writer_makes_apaches_file() {
     let (disk, dir) = (SimDisk::default(), Path::new("/log"));
     let (log, events) = start(&disk, LogOptions { pre_alloc_bytes: 16 << 10, ..LogOptions::new(dir) }, 0);
     for entry in &entries {
-        log.append(0, vec![record_of(entry)]);
+        log.append(0, batch_of(vec![record_of(entry)]));
         await_synced(&events, entry.zxid().0);
     }
     // The fixture's length before its padding was cut for this repository.

@@ -8,7 +8,7 @@ mod writing;
 use super::disk::Disk;
 use super::sim_disk::SimDisk;
 use super::*;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use zorilla_protocol::jute::Jute;
@@ -31,6 +31,21 @@ fn entry(zxid: Zxid, data: Bytes) -> LogEntry {
         kind: txn.kind(),
     };
     LogEntry { header, txn, digest: Some(TxnDigest { version: 2, tree_digest: zxid.0 * 77 }) }
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    zxid: Zxid,
+    payload: Bytes,
+}
+
+fn batch_of(records: Vec<Record>) -> Records {
+    let mut batch = Records::default();
+    for Record { zxid, payload } in records {
+        let length = batch.push(zxid, payload.len(), |out| out.extend_from_slice(&payload));
+        assert_eq!(length, payload.len());
+    }
+    batch
 }
 
 fn record_of(entry: &LogEntry) -> Record {

@@ -16,20 +16,20 @@ fn a_full_disk_is_told_and_nothing_of_the_refused_batch_remains() {
         for errno in [ENOSPC, EDQUOT] {
             let disk = SimDisk::default();
             let (log, events) = start(&disk, LogOptions { pre_alloc_bytes: 0, ..options(DIR) }, 0);
-            log.append(7, vec![record(1, 10)]);
+            log.append(7, batch_of(vec![record(1, 10)]));
             await_synced(&events, 1);
             disk.fail_next(op, errno);
-            log.append(7, vec![record(2, 10), record(3, 10)]);
+            log.append(7, batch_of(vec![record(2, 10), record(3, 10)]));
             assert_eq!(next(&events), LogEvent::NoSpace { last: Zxid(1), generation: 7 });
             // A restart at this moment, by kill or power cut, finds the synced record alone.
             for crash in [Crash::Kill, Crash::Prefix(usize::MAX), Crash::Prefix(0)] {
                 assert_eq!(zxids(&read(&disk.crashed(crash), Path::new(DIR), 0).unwrap().0), [1], "{op:?}");
             }
             // On its way while the disk filled up: dropped.
-            log.append(7, vec![record(4, 10)]);
+            log.append(7, batch_of(vec![record(4, 10)]));
             assert_eq!(next(&events), LogEvent::SpaceAvailable { generation: 7 });
-            log.append(7, vec![record(5, 10)]);
-            log.append(8, vec![record(2, 20)]);
+            log.append(7, batch_of(vec![record(5, 10)]));
+            log.append(8, batch_of(vec![record(2, 20)]));
             await_synced(&events, 2);
             log.close().unwrap();
             let (entries, _) = read(&disk, Path::new(DIR), 0).unwrap();
@@ -47,12 +47,12 @@ fn a_full_disk_at_the_first_record() {
         disk.fail_next(op, ENOSPC);
         disk.fail_next(op, ENOSPC);
         let (log, events) = start(&disk, options(DIR), 0);
-        log.append(0, vec![record(1, 10)]);
+        log.append(0, batch_of(vec![record(1, 10)]));
         assert_eq!(next(&events), LogEvent::NoSpace { last: Zxid(0), generation: 0 });
         assert!(log_files(&disk, Path::new(DIR)).unwrap().is_empty(), "{op:?}");
         assert_eq!(next(&events), LogEvent::SpaceAvailable { generation: 0 });
         // Another epoch's record comes first now.
-        log.append(1, vec![record(0x1_0000_0001, 10)]);
+        log.append(1, batch_of(vec![record(0x1_0000_0001, 10)]));
         await_synced(&events, 0x1_0000_0001);
         assert_eq!(disk.list(Path::new(DIR)).unwrap().len(), 1, "{op:?}");
     }
@@ -63,9 +63,9 @@ fn closing_a_full_log_says_what_was_not_written() {
     let disk = SimDisk::default();
     let (log, events) = start(&disk, options(DIR), 0);
     disk.limit(Some(0));
-    log.append(0, vec![record(1, 10)]);
+    log.append(0, batch_of(vec![record(1, 10)]));
     assert_eq!(next(&events), LogEvent::NoSpace { last: Zxid(0), generation: 0 });
-    log.append(1, vec![record(1, 10)]);
+    log.append(1, batch_of(vec![record(1, 10)]));
     assert!(log.close().unwrap_err().to_string().contains("1 records"));
 }
 
@@ -78,7 +78,7 @@ fn a_disk_that_fills_up_again_and_again_loses_nothing() {
     for round in 1..4 {
         disk.limit(Some(round * (700 << 10)));
         loop {
-            log.append(generation, (last + 1..=last + 20).map(|zxid| record(zxid, 997)).collect());
+            log.append(generation, batch_of((last + 1..=last + 20).map(|zxid| record(zxid, 997)).collect()));
             match next(&events) {
                 LogEvent::Synced { through } => last = through.0,
                 LogEvent::NoSpace { last: at, .. } => {
@@ -93,7 +93,7 @@ fn a_disk_that_fills_up_again_and_again_loses_nothing() {
         assert_eq!(next(&events), LogEvent::SpaceAvailable { generation });
         generation += 1;
     }
-    log.append(generation, vec![record(last + 1, 10)]);
+    log.append(generation, batch_of(vec![record(last + 1, 10)]));
     await_synced(&events, last + 1);
     log.close().unwrap();
     assert_eq!(read(&disk, Path::new(DIR), 0).unwrap().1.records, last as u64 + 1);
@@ -136,7 +136,7 @@ fn a_real_full_disk() {
     let log = TxnLog::start(LogOptions::new(&dir), Zxid(0), move |event| drop(sender.send(event))).unwrap();
     let mut last = 0;
     loop {
-        log.append(0, (last + 1..=last + 50).map(|zxid| record(zxid, 1000)).collect());
+        log.append(0, batch_of((last + 1..=last + 50).map(|zxid| record(zxid, 1000)).collect()));
         match next(&events) {
             LogEvent::Synced { through } => last = through.0,
             LogEvent::NoSpace { last: at, generation: 0 } => {
@@ -150,7 +150,7 @@ fn a_real_full_disk() {
     assert_eq!(read(&RealDisk, &dir, 0).unwrap().1.records, last as u64);
     std::fs::remove_file(&ballast).unwrap();
     assert_eq!(next(&events), LogEvent::SpaceAvailable { generation: 0 });
-    log.append(1, vec![record(last + 1, 1000)]);
+    log.append(1, batch_of(vec![record(last + 1, 1000)]));
     await_synced(&events, last + 1);
     log.close().unwrap();
     assert_eq!(read(&RealDisk, &dir, 0).unwrap().1.records, last as u64 + 1);

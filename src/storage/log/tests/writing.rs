@@ -17,10 +17,10 @@ fn records_come_back_from_a_real_disk() {
     let dir = dir.path().join("version-2");
     let (sender, events) = channel();
     let log = TxnLog::start(LogOptions::new(&dir), Zxid(0), move |event| drop(sender.send(event))).unwrap();
-    log.append(0, vec![record(1, 0), record(2, 100_000)]);
+    log.append(0, batch_of(vec![record(1, 0), record(2, 100_000)]));
     await_synced(&events, 2);
     assert_eq!(log.size_bytes(), 67_108_880);
-    log.append(0, (3..5000).map(|zxid| record(zxid, 1000)).collect());
+    log.append(0, batch_of((3..5000).map(|zxid| record(zxid, 1000)).collect()));
     log.close().unwrap();
     await_synced(&events, 4999);
     let (entries, replayed) = read(&RealDisk, &dir, 0).unwrap();
@@ -28,7 +28,7 @@ fn records_come_back_from_a_real_disk() {
     assert_eq!(record_of(&entries[1]).payload, record(2, 100_000).payload);
     // The next run begins a file and leaves the old one alone.
     let log = TxnLog::start(LogOptions::new(&dir), Zxid(4999), |_| ()).unwrap();
-    log.append(0, vec![record(5000, 10)]);
+    log.append(0, batch_of(vec![record(5000, 10)]));
     log.close().unwrap();
     assert_eq!(names(&RealDisk, &dir), ["log.1", "log.1388"]);
     assert_eq!(read(&RealDisk, &dir, 4990).unwrap().1.last, Some(Zxid(5000)));
@@ -38,14 +38,14 @@ fn records_come_back_from_a_real_disk() {
 fn what_comes_during_a_sync_shares_the_next() {
     let (disk, dir) = (SimDisk::default(), Path::new(DIR));
     let (log, events) = start(&disk, LogOptions { pre_alloc_bytes: 0, ..options(dir) }, 0);
-    log.append(0, vec![record(1, 10)]);
+    log.append(0, batch_of(vec![record(1, 10)]));
     await_synced(&events, 1);
     let before = disk.syncs();
     disk.hold_syncs(true);
-    log.append(0, vec![record(2, 10)]);
+    log.append(0, batch_of(vec![record(2, 10)]));
     disk.await_held_sync();
     for zxid in 3..=200 {
-        log.append(0, vec![record(zxid, 10)]);
+        log.append(0, batch_of(vec![record(zxid, 10)]));
     }
     assert!(events.try_recv().is_err(), "reported before its sync");
     disk.hold_syncs(false);
@@ -58,10 +58,10 @@ fn what_comes_during_a_sync_shares_the_next() {
 fn without_force_sync_nothing_waits_for_the_disk() {
     let (disk, dir) = (SimDisk::default(), Path::new(DIR));
     let (log, events) = start(&disk, LogOptions { force_sync: false, pre_alloc_bytes: 0, ..options(dir) }, 0);
-    log.append(0, vec![record(1, 10)]);
+    log.append(0, batch_of(vec![record(1, 10)]));
     await_synced(&events, 1);
     let before = disk.syncs();
-    log.append(0, vec![record(2, 10)]);
+    log.append(0, batch_of(vec![record(2, 10)]));
     await_synced(&events, 2);
     assert_eq!(disk.syncs(), before);
 }
@@ -71,7 +71,7 @@ fn short_writes_are_completed() {
     let (disk, dir) = (SimDisk::default(), Path::new(DIR));
     disk.write_short(7);
     let (log, _events) = start(&disk, LogOptions { pre_alloc_bytes: 0, ..options(dir) }, 0);
-    log.append(0, (1..50).map(|zxid| record(zxid, 100)).collect());
+    log.append(0, batch_of((1..50).map(|zxid| record(zxid, 100)).collect()));
     log.close().unwrap();
     assert_eq!(zxids(&read(&disk, dir, 0).unwrap().0), (1..50).collect::<Vec<_>>());
 }
@@ -85,7 +85,7 @@ fn files_roll_by_records_and_by_bytes() {
         let disk = SimDisk::default();
         let (log, events) = start(&disk, options, 0);
         for zxid in 1..=25 {
-            log.append(0, vec![record(zxid, 60)]);
+            log.append(0, batch_of(vec![record(zxid, 60)]));
             await_synced(&events, zxid);
         }
         log.close().unwrap();
@@ -102,7 +102,7 @@ fn a_file_grows_by_its_step_and_ends_with_its_records() {
     let mut length = 0;
     while length < 3 * (64 << 10) {
         last += 1;
-        log.append(0, vec![record(last, 1000)]);
+        log.append(0, batch_of(vec![record(last, 1000)]));
         await_synced(&events, last);
         length = disk.content(&path).unwrap().len();
         assert_eq!(length % (64 << 10), 16, "{length}");
@@ -117,7 +117,7 @@ fn a_file_grows_by_its_step_and_ends_with_its_records() {
 fn zeros_are_written_ahead() {
     let disk = SimDisk::default();
     let (log, events) = start(&disk, LogOptions { pre_alloc_bytes: 2 << 20, ..options(DIR) }, 0);
-    log.append(0, vec![record(1, 10)]);
+    log.append(0, batch_of(vec![record(1, 10)]));
     await_synced(&events, 1);
     let began = std::time::Instant::now();
     while disk.used() < 2 << 20 {
@@ -125,7 +125,7 @@ fn zeros_are_written_ahead() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let used = disk.used();
-    log.append(0, (2..1000).map(|zxid| record(zxid, 1000)).collect());
+    log.append(0, batch_of((2..1000).map(|zxid| record(zxid, 1000)).collect()));
     await_synced(&events, 999);
     assert_eq!(disk.used(), used);
     drop(log);
@@ -137,7 +137,7 @@ fn purge_keeps_what_a_checkpoint_needs() {
     let disk = SimDisk::default();
     let (log, events) = start(&disk, LogOptions { roll_records_max: 10, ..options(DIR) }, 0);
     for zxid in 1..=45 {
-        log.append(0, vec![record(zxid, 60)]);
+        log.append(0, batch_of(vec![record(zxid, 60)]));
         await_synced(&events, zxid);
     }
     let purged = |checkpoint, retain, left: usize| {
@@ -164,16 +164,16 @@ fn other_failures_stop_the_log() {
         let disk = SimDisk::default();
         let (log, events) = start(&disk, LogOptions { pre_alloc_bytes: 0, ..options(DIR) }, 0);
         if synced == 1 {
-            log.append(0, vec![record(1, 10)]);
+            log.append(0, batch_of(vec![record(1, 10)]));
             await_synced(&events, 1);
         }
         disk.fail_next(op, EIO);
-        log.append(0, vec![record(synced + 1, 10)]);
+        log.append(0, batch_of(vec![record(synced + 1, 10)]));
         match next(&events) {
             LogEvent::Failed { error } => assert!(error.contains("log."), "{error}"),
             other => panic!("{op:?}: {other:?}"),
         }
-        log.append(0, vec![record(synced + 2, 10)]);
+        log.append(0, batch_of(vec![record(synced + 2, 10)]));
         assert!(log.close().is_err(), "{op:?}");
         assert!(events.try_recv().is_err(), "{op:?}");
     }
@@ -184,7 +184,7 @@ fn records_out_of_order_are_refused() {
     for (last, batch) in [(5, vec![record(5, 1)]), (0, vec![record(2, 1), record(1, 1)])] {
         let disk = SimDisk::default();
         let (log, events) = start(&disk, options(DIR), last);
-        log.append(0, batch);
+        log.append(0, batch_of(batch));
         assert!(matches!(next(&events), LogEvent::Failed { .. }));
         drop(log);
         assert_eq!(read(&disk, Path::new(DIR), 0).unwrap().1.records, 0);
@@ -198,12 +198,12 @@ fn only_a_file_without_records_is_reused() {
     let path = Path::new(DIR).join("log.1");
     disk.put(&path, &format::HEADER);
     let (log, events) = start(&disk, options(DIR), 0);
-    log.append(0, vec![record(1, 10)]);
+    log.append(0, batch_of(vec![record(1, 10)]));
     await_synced(&events, 1);
     drop(log);
     let before = disk.content(&path);
     let (log, events) = start(&disk, options(DIR), 0);
-    log.append(0, vec![record(1, 10)]);
+    log.append(0, batch_of(vec![record(1, 10)]));
     assert!(matches!(next(&events), LogEvent::Failed { .. }));
     drop(log);
     assert!(disk.content(&path) == before);
