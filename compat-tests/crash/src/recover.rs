@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zorilla::config::{Config, Sources};
 use zorilla::server::recovery;
 use zorilla::storage::dir::DataDir;
-use zorilla::storage::log::{LogEvent, LogOptions, Record, TxnLog};
+use zorilla::storage::log::{LogEvent, LogOptions, Records, TxnLog};
 use zorilla::storage::store::Store;
 use zorilla_core::auth::Caller;
 use zorilla_core::tree::pending::Pending;
@@ -99,9 +99,9 @@ impl Opened {
         if prepared.code != Code::Ok {
             return Err(format!("a create behind {last} fails: {:?}", prepared.code));
         }
-        let mut payload = bytes::BytesMut::new();
-        prepared.entry.put(&mut payload);
-        log.append(0, vec![Record { zxid: last.next(), payload: payload.freeze() }]);
+        let mut records = Records::default();
+        records.push(last.next(), prepared.bytes, |out| prepared.entry.put(out));
+        log.append(0, records);
         match events.recv() {
             Ok(LogEvent::Synced { .. }) => {}
             other => return Err(format!("a record behind {last} is not logged: {other:?}")),
