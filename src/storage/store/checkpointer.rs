@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use zorilla_core::tree::cold::{Checkpoint, DirtyNode, StoreError};
 
 /// How long to wait for room before trying again.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
+/// How often to look whether the store has merged enough tables, and how often at most.
+const MERGE_PAUSE: Duration = Duration::from_millis(20);
+const MERGE_PAUSES_MAX: usize = 1500;
 
 /// Writes one checkpoint at a time.
 pub struct Checkpointer {
@@ -49,7 +52,7 @@ impl Checkpointer {
 }
 
 impl Drop for Checkpointer {
-    /// Waits for the checkpoint under way, unless it waits for room.
+    /// Waits for the checkpoint under way, unless it waits for something itself.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.work = None;
@@ -67,8 +70,26 @@ fn size_bytes(checkpoint: &Checkpoint) -> u64 {
     checkpoint.nodes.iter().map(|dirty| node(dirty) as u64).sum()
 }
 
-/// `None`: told to stop while waiting for room.
+/// Lets the store merge tables if it lags behind. Returns whether to go on: `false` if told to stop meanwhile.
+fn let_merge(store: &Store, stop: &AtomicBool) -> bool {
+    for _ in 0..MERGE_PAUSES_MAX {
+        if !store.is_behind() {
+            return true;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        thread::sleep(MERGE_PAUSE);
+    }
+    warn!("the store's tables are merged slower than checkpoints arrive");
+    true
+}
+
+/// `None`: told to stop while waiting for the store or for room.
 fn write_patiently(store: &Store, checkpoint: &Checkpoint, stop: &AtomicBool) -> Option<Result<(), StoreError>> {
+    if !let_merge(store, stop) {
+        return None;
+    }
     let began = Instant::now();
     let mut said = false;
     loop {
@@ -99,5 +120,42 @@ fn write_patiently(store: &Store, checkpoint: &Checkpoint, stop: &AtomicBool) ->
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zorilla_protocol::Zxid;
+
+    fn checkpoint(generation: u32) -> Checkpoint {
+        Checkpoint { generation, zxid: Zxid(generation.into()), ..Checkpoint::default() }
+    }
+
+    #[test]
+    fn a_checkpoint_waits_for_a_store_that_lags_behind_but_not_when_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 32 << 20).unwrap();
+        let stop = AtomicBool::new(false);
+        store.merge(false);
+        let mut generation = 0;
+        while !store.is_behind() {
+            generation += 1;
+            assert!(generation < 100, "it never lags behind");
+            store.write(&checkpoint(generation)).unwrap();
+        }
+        let next = checkpoint(generation + 1);
+        stop.store(true, Ordering::Relaxed);
+        assert!(write_patiently(&store, &next, &stop).is_none());
+
+        stop.store(false, Ordering::Relaxed);
+        thread::scope(|scope| {
+            let writing = scope.spawn(|| write_patiently(&store, &next, &stop));
+            thread::sleep(10 * MERGE_PAUSE);
+            assert!(!writing.is_finished(), "it waits");
+            store.merge(true);
+            assert!(matches!(writing.join(), Ok(Some(Ok(())))));
+        });
+        assert_eq!(store.header().unwrap().map(|header| header.zxid), Some(next.zxid));
     }
 }

@@ -19,7 +19,6 @@ use rocksdb::{
     SstFileWriter,
 };
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use table::Table;
 use zorilla_core::tree::Znode;
 use zorilla_core::tree::cold::{Checkpoint, ColdNodes, Header, StoreError};
@@ -30,9 +29,6 @@ const ROOM_BYTES: u64 = 4 << 20;
 const NEW_TABLE: &str = "checkpoint.new";
 /// Tables that may wait to be merged, each of which a read may have to look at.
 const UNMERGED_TABLES_MAX: u64 = 24;
-/// How often to look whether they have become fewer, and for how long at most.
-const MERGE_PAUSE: Duration = Duration::from_millis(20);
-const MERGE_PAUSES_MAX: usize = 1500;
 
 /// The store of one data directory.
 pub struct Store {
@@ -157,7 +153,6 @@ impl Store {
             return Err(WriteError::NoSpace(self.dir.clone()));
         }
         let db = self.db(&guard)?;
-        self.let_merge(db);
         let path = self.dir.join(NEW_TABLE);
         let written = self.write_table(&path, checkpoint).and_then(|()| {
             let mut options = IngestExternalFileOptions::default();
@@ -180,15 +175,20 @@ impl Store {
         writer.finish()
     }
 
-    /// Checkpoints that come faster than their tables are merged would make reads slow: they wait a little.
-    fn let_merge(&self, db: &DB) {
-        for _ in 0..MERGE_PAUSES_MAX {
-            match db.property_int_value("rocksdb.num-files-at-level0") {
-                Ok(Some(tables)) if tables > UNMERGED_TABLES_MAX => std::thread::sleep(MERGE_PAUSE),
-                _ => return,
-            }
-        }
-        tracing::warn!(dir = %self.dir.display(), "the store's tables are merged slower than checkpoints arrive");
+    /// Whether checkpoints came so much faster than their tables are merged that reads become slow: the next one
+    /// should wait a little.
+    pub fn is_behind(&self) -> bool {
+        let guard = self.db.read();
+        let tables = self.db(&guard).map(|db| db.property_int_value("rocksdb.num-files-at-level0"));
+        matches!(tables, Ok(Ok(Some(tables))) if tables > UNMERGED_TABLES_MAX)
+    }
+
+    /// Lets tables be merged in the background, or not.
+    #[cfg(test)]
+    fn merge(&self, merge: bool) {
+        let guard = self.db.read();
+        let db = self.db(&guard).unwrap();
+        db.set_options(&[("disable_auto_compactions", if merge { "false" } else { "true" })]).unwrap();
     }
 
     fn db<'a>(&self, guard: &'a RwLockReadGuard<'_, Option<Opened>>) -> Result<&'a DB, StoreError> {
