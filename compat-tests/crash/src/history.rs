@@ -12,22 +12,10 @@ use bytes::{Buf, Bytes};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zorilla::storage::log::format;
-use zorilla_core::tree::cold::{ColdNodes, StoreError};
+use zorilla_core::tree::cold::NothingCold;
 use zorilla_core::tree::{Committed, Lookup, Tree, Znode};
 use zorilla_protocol::txn::{LogEntry, Txn};
 use zorilla_protocol::{Code, Jute, Reader, SessionId, Zxid, path};
-
-/// A store that holds nothing.
-struct Empty;
-
-impl ColdNodes for Empty {
-    fn load(&self, _: &str) -> Result<Option<Znode>, StoreError> {
-        Ok(None)
-    }
-    fn child_names(&self, _: &str) -> Result<Vec<Box<str>>, StoreError> {
-        Ok(Vec::new())
-    }
-}
 
 /// One logged txn.
 struct Record {
@@ -267,7 +255,7 @@ struct Reference {
 
 impl Reference {
     fn new() -> Result<Reference, Unusable> {
-        let mut tree = Tree::new_standalone(Arc::new(Empty), 1);
+        let mut tree = Tree::new_standalone(Arc::new(NothingCold), 1);
         let Shown { hash, znodes, .. } = shown(&mut tree).map_err(Unusable::Text)?;
         let hashes: HashMap<_, _> = znodes.iter().map(|(path, znode)| (path.clone(), hash_of(path, znode))).collect();
         let sum = hashes.values().copied().fold(0, u64::wrapping_add);

@@ -10,8 +10,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zorilla_core::auth::{AuthRules, Caller, ip_identity};
-use zorilla_core::tree::cold::{ColdNodes, StoreError};
-use zorilla_core::tree::{Committed, Event, Pending, Prepared, Rules, Tree, TxnResult, Write, Znode};
+use zorilla_core::tree::cold::NothingCold;
+use zorilla_core::tree::{Committed, Event, Pending, Prepared, Rules, Tree, TxnResult, Write};
 use zorilla_core::zab::{Broadcast, Majority};
 use zorilla_protocol::frame::{put_frame, take_frame};
 use zorilla_protocol::irregular::{MultiOp, MultiRequest};
@@ -21,17 +21,6 @@ use zorilla_protocol::{Jute, Reader, SessionId, Sid, Zxid};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-struct Empty;
-
-impl ColdNodes for Empty {
-    fn load(&self, _: &str) -> Result<Option<Znode>, StoreError> {
-        Ok(None)
-    }
-    fn child_names(&self, _: &str) -> Result<Vec<Box<str>>, StoreError> {
-        Ok(Vec::new())
-    }
-}
 
 /// 16 connections with 16 requests each.
 const BATCH: usize = 256;
@@ -103,7 +92,7 @@ impl Driver {
         };
         let ids: Arc<[Id]> = [ip_identity([127, 0, 0, 1].into())].into();
         Driver {
-            tree: Tree::new_standalone(Arc::new(Empty), 1),
+            tree: Tree::new_standalone(Arc::new(NothingCold), 1),
             pending: Pending::new(),
             rules,
             caller: Caller { session: SessionId(1), ids },

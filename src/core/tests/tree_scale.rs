@@ -6,24 +6,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use zorilla_core::auth::Caller;
-use zorilla_core::tree::cold::{ColdNodes, StoreError};
+use zorilla_core::tree::cold::NothingCold;
 use zorilla_core::tree::read::{ReadRules, read};
 use zorilla_core::tree::{Tree, Znode};
 use zorilla_protocol::ops::Request;
 use zorilla_protocol::records::GetDataRequest;
 use zorilla_protocol::txn::{CreateTxn, SetDataTxn, Txn, TxnHeader};
 use zorilla_protocol::{SessionId, Zxid};
-
-struct Empty;
-
-impl ColdNodes for Empty {
-    fn load(&self, _: &str) -> Result<Option<Znode>, StoreError> {
-        Ok(None)
-    }
-    fn child_names(&self, _: &str) -> Result<Vec<Box<str>>, StoreError> {
-        Ok(Vec::new())
-    }
-}
 
 fn apply(tree: &mut Tree, zxid: i64, txn: &Txn) {
     let header = TxnHeader { client_id: SessionId(1), cxid: 0, zxid: Zxid(zxid), time: zxid, kind: 0 };
@@ -54,7 +43,7 @@ fn path(n: usize) -> String {
 #[ignore = "a measurement, with nothing to pass"]
 fn a_million_znodes() {
     const NODES: usize = 1_000_000;
-    let mut tree = Tree::new_standalone(Arc::new(Empty), 1);
+    let mut tree = Tree::new_standalone(Arc::new(NothingCold), 1);
     let mut zxid = 1;
     apply(&mut tree, zxid, &create("/services".into(), 0, 1));
     for group in 0..1000 {
@@ -119,7 +108,7 @@ fn a_million_znodes() {
 
     drop((tree, txns));
     let txns: Vec<_> = (0..NODES).map(|n| create(format!("/instance-{n:010}"), 100, n as i32 + 1)).collect();
-    let mut flat = Tree::new_standalone(Arc::new(Empty), 1);
+    let mut flat = Tree::new_standalone(Arc::new(NothingCold), 1);
     let start = now();
     for (n, txn) in (1..).zip(&txns) {
         apply(&mut flat, n, txn);

@@ -31,6 +31,19 @@ pub trait ColdNodes: Send + Sync {
     fn child_names(&self, parent: &str) -> Result<Vec<Box<str>>, StoreError>;
 }
 
+/// A store that holds nothing: for a tree that stays in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct NothingCold;
+
+impl ColdNodes for NothingCold {
+    fn load(&self, _: &str) -> Result<Option<Znode>, StoreError> {
+        Ok(None)
+    }
+    fn child_names(&self, _: &str) -> Result<Vec<Box<str>>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
 /// What the tree needs to know at start, without reading all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
