@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use zorilla::storage::log::format;
 use zorilla_core::tree::cold::NothingCold;
-use zorilla_core::tree::{Committed, Lookup, Tree, Znode};
+use zorilla_core::tree::{Committed, Lookup, Tree};
 use zorilla_protocol::txn::{LogEntry, Txn};
 use zorilla_protocol::{Code, Jute, Reader, SessionId, Zxid, path};
 
