@@ -1,6 +1,7 @@
 //! A disk in memory, for tests: it can be full, fail, write short, hold a sync back, and show what a
 //! power cut or a kill would leave.
 
+use super::blocks::BLOCK_BYTES;
 use super::disk::{Disk, File};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,6 +68,7 @@ struct State {
     faults: VecDeque<(Op, i32)>,
     syncs: usize,
     read_bytes: u64,
+    unaligned_writes: usize,
     hold: bool,
     held: usize,
 }
@@ -111,6 +113,11 @@ impl SimDisk {
     /// File syncs so far.
     pub fn syncs(&self) -> usize {
         self.shared.0.lock().syncs
+    }
+
+    /// Writes so far that were no whole blocks, in the file or in memory.
+    pub fn unaligned_writes(&self) -> usize {
+        self.shared.0.lock().unaligned_writes
     }
 
     /// Bytes read so far.
@@ -301,6 +308,8 @@ impl File for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut state = self.disk.shared.0.lock();
         state.fault(Op::Write)?;
+        let places = [offset as usize, bytes.len(), bytes.as_ptr().addr()];
+        state.unaligned_writes += usize::from(places.iter().any(|at| !at.is_multiple_of(BLOCK_BYTES)));
         let mut bytes = &bytes[..bytes.len().min(state.write_max.unwrap_or(usize::MAX))];
         let free = state.pages_max.map_or(u64::MAX, |max| max.saturating_sub(state.used_pages()));
         let node = &mut state.nodes[self.node];

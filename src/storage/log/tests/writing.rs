@@ -208,3 +208,17 @@ fn only_a_file_without_records_is_reused() {
     drop(log);
     assert!(disk.content(&path) == before);
 }
+
+#[test]
+fn records_are_written_in_whole_blocks() {
+    let disk = SimDisk::default();
+    // Where a file's padding ends, 16 bytes behind a block, is one that is not whole.
+    let (log, events) = start(&disk, LogOptions::new("/log"), 0);
+    for zxid in 1..40 {
+        log.append(0, batch_of(vec![record(zxid, zxid as usize * 700)]));
+        await_synced(&events, zxid);
+    }
+    log.close().unwrap();
+    assert_eq!(disk.unaligned_writes(), 1, "the header alone");
+    assert_eq!(read(&disk, Path::new("/log"), 0).unwrap().0.len(), 39);
+}
